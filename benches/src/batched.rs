@@ -1,0 +1,124 @@
+//! `task_life_batched`: create, lease and complete, in batches and over work streams.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use reeve_contracts::task::v1::task_service_client::TaskServiceClient;
+use reeve_contracts::task::v1::work_request::Message as Say;
+use reeve_contracts::task::v1::work_response::Message as Hear;
+use reeve_contracts::task::v1::work_service_client::WorkServiceClient;
+use reeve_contracts::task::v1::{
+    BatchCreateTasksRequest, CompleteBatch, CompleteTaskRequest, Credit, Hello, WorkRequest,
+};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::platform::Platform;
+use crate::report::{DURABLE, Figure, Report};
+use crate::session::{Session, task};
+
+const BATCH: usize = 500;
+const CREATORS: usize = 4;
+const AGENTS: usize = 4;
+const CREDIT: i32 = 2_000;
+/// How many completions go into one message.
+const COMPLETIONS: usize = 256;
+
+/// One round: creators and agents at the same time, until every task is completed.
+pub async fn measure(session: &Session, platform: &Platform, tasks: usize, report: &mut Report) -> Result<()> {
+    let capability = format!("batched-{}", uuid::Uuid::now_v7().simple());
+    let (done, mut completed) = mpsc::channel::<usize>(1_024);
+    let mut agents = JoinSet::new();
+    for _ in 0..AGENTS {
+        let agent_id = session.agent(&capability).await?;
+        agents.spawn(work(session.clone(), agent_id, done.clone()));
+    }
+    let cpu = platform.cpu_seconds();
+    let began = Instant::now();
+    let mut creators = JoinSet::new();
+    for creator in 0..CREATORS {
+        let share = tasks / CREATORS + usize::from(creator < tasks % CREATORS);
+        creators.spawn(create(session.clone(), capability.clone(), share));
+    }
+    let mut count = 0;
+    while count < tasks {
+        let wait = tokio::time::timeout(Duration::from_secs(60), completed.recv());
+        let more = wait.await.with_context(|| format!("stuck at {count} of {tasks} tasks"))?;
+        count += more.context("every agent has ended")?;
+    }
+    let elapsed = began.elapsed();
+    while let Some(created) = creators.join_next().await {
+        created??;
+    }
+    ensure!(count == tasks, "{count} completions of {tasks} tasks");
+    agents.abort_all();
+    report.add(Figure {
+        name: "task_life_batched",
+        value: tasks as f64 / elapsed.as_secs_f64(),
+        unit: "tasks/s",
+        p50: None,
+        p99: None,
+        durability: DURABLE,
+        cpu_us_each: Some((platform.cpu_seconds() - cpu) * 1e6 / tasks as f64),
+        target: ">= 35,000/s; plain SQL in batches 97,000/s",
+    });
+    Ok(())
+}
+
+async fn create(session: Session, capability: String, count: usize) -> Result<()> {
+    let mut client = TaskServiceClient::new(session.queue().await?);
+    let mut left = count;
+    while left > 0 {
+        let size = left.min(BATCH);
+        let requests = (0..size).map(|_| task(&capability)).collect();
+        client.batch_create_tasks(session.request(BatchCreateTasksRequest { requests })).await?;
+        left -= size;
+    }
+    Ok(())
+}
+
+/// An agent that completes at once whatever it gets, and counts what was acknowledged.
+async fn work(session: Session, agent_id: String, done: mpsc::Sender<usize>) -> Result<()> {
+    let (say, said) = mpsc::channel(64);
+    let hello = Hello { agent_id, start: true, ..Hello::default() };
+    let mut sequence = 0;
+    let mut message = |message| {
+        sequence += 1;
+        WorkRequest { sequence, message: Some(message) }
+    };
+    say.send(message(Say::Hello(hello))).await?;
+    say.send(message(Say::Credit(Credit { tasks: CREDIT }))).await?;
+    let mut client = WorkServiceClient::new(session.queue().await?);
+    let mut hear = client.work(session.request(ReceiverStream::new(said))).await?.into_inner();
+    while let Some(heard) = hear.message().await? {
+        match heard.message {
+            Some(Hear::Assign(assign)) => {
+                let assigned = i32::try_from(assign.leases.len())?;
+                let mut items: Vec<_> = assign
+                    .leases
+                    .into_iter()
+                    .map(|lease| CompleteTaskRequest {
+                        lease_token: lease.lease_token,
+                        result: Some(prost_types::Struct::default()),
+                        ..CompleteTaskRequest::default()
+                    })
+                    .collect();
+                while !items.is_empty() {
+                    let rest = items.split_off(items.len().min(COMPLETIONS));
+                    let batch = CompleteBatch { items: std::mem::replace(&mut items, rest) };
+                    say.send(message(Say::Complete(batch))).await?;
+                }
+                say.send(message(Say::Credit(Credit { tasks: assigned }))).await?;
+            }
+            Some(Hear::Ack(ack)) => {
+                ensure!(ack.failures.is_empty(), "a completion was refused: {:?}", ack.failures);
+                if !ack.states.is_empty() {
+                    done.send(ack.states.len()).await?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

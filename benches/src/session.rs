@@ -1,0 +1,96 @@
+//! Calls to the Reeve under test, and agents to work for it.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use reeve_contracts::agent::v1::agent_service_client::AgentServiceClient;
+use reeve_contracts::agent::v1::{Capability, Heartbeat, HeartbeatRequest, RegisterAgentRequest};
+use reeve_contracts::task::v1::{CreateTaskRequest, TaskSpec};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::platform::Platform;
+
+/// The credential and the addresses.
+#[derive(Clone)]
+pub struct Session {
+    bearer: MetadataValue<Ascii>,
+    registry: String,
+    queue: String,
+}
+
+impl Session {
+    /// As the administrator of a platform.
+    pub fn open(platform: &Platform) -> Result<Self> {
+        Ok(Self {
+            bearer: format!("Bearer {}", platform.variable("REEVE_API_KEY")?).parse()?,
+            registry: platform.variable("REEVE_AGENT_REGISTRY")?,
+            queue: platform.variable("REEVE_TASK_QUEUE")?,
+        })
+    }
+
+    /// A connection to task-queue.
+    pub async fn queue(&self) -> Result<Channel> {
+        connect(&self.queue).await
+    }
+
+    /// A request with the credential.
+    pub fn request<M>(&self, message: M) -> tonic::Request<M> {
+        let mut request = tonic::Request::new(message);
+        request.metadata_mut().insert("authorization", self.bearer.clone());
+        request
+    }
+
+    /// Registers an agent for a capability and keeps it alive for as long as the process lives.
+    pub async fn agent(&self, capability: &str) -> Result<String> {
+        let mut client = AgentServiceClient::new(connect(&self.registry).await?);
+        let request = RegisterAgentRequest {
+            name: format!("bench-{}", uuid::Uuid::now_v7()),
+            r#type: "code".to_owned(),
+            capabilities: vec![Capability {
+                name: capability.to_owned(),
+                version: "1.0.0".to_owned(),
+                attributes: None,
+            }],
+            max_concurrent_tasks: 256,
+            ..RegisterAgentRequest::default()
+        };
+        let registered = client.register_agent(self.request(request)).await?.into_inner();
+        let agent_id = registered.agent.context("no agent came back")?.id;
+        let heartbeat = Heartbeat {
+            agent_id: agent_id.clone(),
+            epoch: registered.epoch,
+            ..Heartbeat::default()
+        };
+        let beat = HeartbeatRequest { heartbeat: Some(heartbeat) };
+        client.heartbeat(self.request(beat.clone())).await?;
+        let session = self.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                // A missed beat shows as a lapsed agent, and the round then fails by its own means.
+                let _ = client.heartbeat(session.request(beat.clone())).await;
+            }
+        });
+        Ok(agent_id)
+    }
+}
+
+async fn connect(address: &str) -> Result<Channel> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
+    Ok(endpoint.connect().await?)
+}
+
+/// A task that a capability does, with a payload of about a hundred bytes.
+pub fn task(capability: &str) -> CreateTaskRequest {
+    let payload = prost_types::Value {
+        kind: Some(prost_types::value::Kind::StringValue("x".repeat(90))),
+    };
+    let parameters = prost_types::Struct { fields: [("payload".to_owned(), payload)].into() };
+    let spec = TaskSpec {
+        r#type: capability.to_owned(),
+        parameters: Some(parameters),
+        ..TaskSpec::default()
+    };
+    CreateTaskRequest { spec: Some(spec), request_id: String::new() }
+}

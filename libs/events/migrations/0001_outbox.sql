@@ -1,0 +1,38 @@
+-- The events of a service, from the transaction that made a change to those who read of it.
+--
+-- A transaction that changes something inserts one row here, with all its events, so that a change
+-- and its events commit together and a batch of a thousand changes costs one row. Events are
+-- length-delimited reeve.event.v1.Event messages without a sequence.
+create table outbox (
+    id bigint generated always as identity primary key,
+    event_count integer not null check (event_count > 0),
+    events bytea not null,
+    create_time timestamptz not null default now()
+);
+
+-- The relay moves rows from the outbox into this log, in the order of their ids, and numbers the
+-- events without gaps. A transaction that saw another's change has the greater id, so the order
+-- respects causes. Rows are never changed, only dropped when they are older than the retention.
+create table event_log (
+    last_sequence bigint primary key,
+    first_sequence bigint not null check (first_sequence between 1 and last_sequence),
+    events bytea not null,
+    create_time timestamptz not null default now()
+);
+
+-- The one row that whoever relays holds locked: two relays never number the same event.
+create table event_head (
+    singleton boolean primary key default true check (singleton),
+    last_sequence bigint not null
+);
+insert into event_head (last_sequence) values (0);
+
+-- How far this service has read each other service's log. A cursor moves in the transaction that
+-- applies the events, so each takes effect exactly once.
+create table consumer_cursor (
+    source text not null,
+    consumer text not null,
+    sequence bigint not null default 0 check (sequence >= 0),
+    update_time timestamptz not null default now(),
+    primary key (source, consumer)
+);

@@ -1,0 +1,188 @@
+//! Applying another service's events, each exactly once.
+
+use std::time::Duration;
+
+use reeve_auth::ServiceTokens;
+use reeve_contracts::event::v1::event_feed_service_client::EventFeedServiceClient;
+use reeve_contracts::event::v1::{Event, ReadEventsRequest};
+use reeve_ids::{TenantId, Uuid};
+use reeve_postgres::Database;
+use reeve_redis::{Redis, StreamReader};
+use reeve_status::Fault;
+use sqlx::PgConnection;
+use tokio::sync::Mutex;
+use tonic::transport::Channel;
+
+use crate::{Error, Log, stream_of};
+
+/// Batches that one pass reads from the stream.
+const STREAM_BATCH: usize = 100;
+/// Events that one pass reads from the feed.
+const FEED_BATCH: i32 = 500;
+/// How long one pass waits on the stream before it asks the owner.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a service does with another's events.
+#[tonic::async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// Runs before the transaction, for effects that are idempotent by themselves and for calls to
+    /// other services, which must not happen inside one. Runs again when a crash follows.
+    async fn prepare(&self, events: &[Event]) -> Result<(), Error> {
+        let _ = events;
+        Ok(())
+    }
+
+    /// Runs in the transaction that moves the cursor, so that its effects happen exactly once.
+    async fn apply(&self, connection: &mut PgConnection, events: &[Event]) -> Result<(), Error> {
+        let _ = (connection, events);
+        Ok(())
+    }
+}
+
+/// Where a log is read: at a peer, or in the service's own schema.
+#[derive(Clone, Debug)]
+pub enum Feed {
+    /// The service's own log.
+    Own(Log),
+    /// A peer's log over gRPC.
+    Peer {
+        /// Connection to the peer.
+        channel: Channel,
+        /// Signs the calls.
+        tokens: ServiceTokens,
+        /// The calling service's name.
+        caller: &'static str,
+    },
+}
+
+/// Reads one source's events in order and hands them to a [`Handler`].
+pub struct Consumer<H> {
+    database: Database,
+    stream: Mutex<StreamReader>,
+    feed: Feed,
+    source: &'static str,
+    name: &'static str,
+    handler: H,
+}
+
+impl<H: Handler> Consumer<H> {
+    /// A consumer called `name` (its cursor's key) of `source`'s events.
+    pub fn new(
+        database: Database,
+        redis: &Redis,
+        feed: Feed,
+        source: &'static str,
+        name: &'static str,
+        handler: H,
+    ) -> Self {
+        // What a reader needs does not depend on how much the relay keeps.
+        let stream = Mutex::new(redis.streams(1).reader(&stream_of(source)));
+        Self { database, stream, feed, source, name, handler }
+    }
+
+    /// Waits up to a second for events after the cursor and applies them; true when it applied
+    /// any. Several replicas may run it: the cursor moves by compare-and-set, so one of them wins
+    /// a batch and the others read on.
+    ///
+    /// # Errors
+    /// When the database or the owner is away, or the handler fails; the cursor has not moved.
+    pub async fn tick(&self) -> Result<bool, Error> {
+        let cursor = self.cursor().await?;
+        let events = match self.read_stream(cursor).await {
+            Some(events) => events,
+            None => self.read_feed(cursor).await?,
+        };
+        let Some(last) = events.last().map(|event| event.sequence) else {
+            return Ok(false);
+        };
+        self.handler.prepare(&events).await?;
+        let mut tx = self.database.internal().await?;
+        if !self.advance(&mut tx, cursor, last).await? {
+            return Ok(true);
+        }
+        self.handler.apply(&mut tx, &events).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn cursor(&self) -> Result<i64, Error> {
+        let cursor = sqlx::query_scalar(
+            "select sequence from consumer_cursor where source = $1 and consumer = $2",
+        )
+        .bind(self.source)
+        .bind(self.name)
+        .fetch_optional(self.database.internal_pool())
+        .await?;
+        Ok(cursor.unwrap_or(0))
+    }
+
+    /// Moves the cursor if it still stands where this pass read it, and holds its row lock until
+    /// the transaction ends.
+    async fn advance(&self, connection: &mut PgConnection, from: i64, to: i64) -> Result<bool, Error> {
+        let moved = sqlx::query(
+            "insert into consumer_cursor as cursor (source, consumer, sequence) values ($1, $2, $4)
+             on conflict (source, consumer) do update
+             set sequence = excluded.sequence, update_time = now()
+             where cursor.sequence = $3",
+        )
+        .bind(self.source)
+        .bind(self.name)
+        .bind(from)
+        .bind(to)
+        .execute(connection)
+        .await?;
+        Ok(moved.rows_affected() == 1)
+    }
+
+    /// What the stream holds right after the cursor; nothing when it is away, silent, or has a gap
+    /// there, which is when the owner must be asked.
+    async fn read_stream(&self, cursor: i64) -> Option<Vec<Event>> {
+        let mut stream = self.stream.lock().await;
+        let entries = match stream.read_after(cursor, STREAM_BATCH, PATIENCE).await {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::debug!(%error, source = self.source, "the stream cannot be read");
+                tokio::time::sleep(PATIENCE / 4).await;
+                return None;
+            }
+        };
+        let mut events: Vec<Event> = Vec::new();
+        for entry in entries {
+            let next = events.last().map_or(cursor, |event| event.sequence) + 1;
+            if entry.first_seq > next {
+                break;
+            }
+            let batch = crate::log::decode(entry.first_seq, &entry.payload).ok()?;
+            events.extend(batch.into_iter().filter(|event| event.sequence >= next));
+        }
+        (!events.is_empty()).then_some(events)
+    }
+
+    async fn read_feed(&self, cursor: i64) -> Result<Vec<Event>, Error> {
+        match &self.feed {
+            Feed::Own(log) => log.read_after(cursor, FEED_BATCH.unsigned_abs().try_into().unwrap_or(usize::MAX)).await,
+            Feed::Peer { channel, tokens, caller } => {
+                let mut request = tonic::Request::new(ReadEventsRequest {
+                    after_sequence: cursor,
+                    page_size: FEED_BATCH,
+                });
+                // The feed spans tenants; the token names none.
+                let token = tokens.mint(caller, TenantId::from_uuid(Uuid::nil()));
+                let bearer = format!("Bearer {token}").parse().expect("a token is ASCII");
+                request.metadata_mut().insert("authorization", bearer);
+                request.set_timeout(Duration::from_secs(10));
+                let answer = EventFeedServiceClient::new(channel.clone()).read_events(request).await;
+                answer.map(|answer| answer.into_inner().events).map_err(|status| Error::Feed {
+                    source_name: self.source,
+                    fault: Fault::from(&status),
+                })
+            }
+        }
+    }
+}
+
+impl<H> std::fmt::Debug for Consumer<H> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Consumer({} of {})", self.name, self.source)
+    }
+}

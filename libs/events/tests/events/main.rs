@@ -1,0 +1,188 @@
+//! The way of an event, on a real PostgreSQL and Redis.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use chrono::Utc;
+use reeve_events::{Actor, Consumer, Error, Event, Feed, Handler, Log, NewEvent, Relay, Wake};
+use reeve_ids::{TaskId, TenantId};
+use reeve_postgres::{Database, Schema, sqlx};
+use reeve_redis::{Redis, RedisConfig};
+use reeve_testkit::TestDatabase;
+use sqlx::PgConnection;
+
+const SOURCE: &str = "task-queue";
+
+struct World {
+    database: Database,
+    redis: Redis,
+    relay: Relay,
+    _test: TestDatabase,
+}
+
+impl World {
+    async fn new() -> Self {
+        let schema = Schema::new("event_test").with("events", &reeve_events::MIGRATIONS);
+        let test = TestDatabase::new(&[&schema]).await;
+        let database = test.connect(&schema);
+        let server = reeve_testkit::redis().await;
+        let redis = Redis::connect(&RedisConfig::new(&server.url).with_prefix(&server.prefix)).await.unwrap();
+        let relay = Relay::new(database.clone(), &redis, SOURCE, Wake::new());
+        Self { database, redis, relay, _test: test }
+    }
+
+    async fn write(&self, count: usize) {
+        let mut tx = self.database.internal().await.unwrap();
+        let events = (0..count).map(|_| event()).collect();
+        reeve_events::append(&mut tx, SOURCE, events).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    fn consumer(&self, handler: Recorder) -> Consumer<Recorder> {
+        let feed = Feed::Own(Log::new(self.database.clone()));
+        Consumer::new(self.database.clone(), &self.redis, feed, SOURCE, "recorder", handler)
+    }
+}
+
+fn event() -> NewEvent {
+    let actor = Actor::service("task-queue");
+    NewEvent::new(TenantId::new(), actor, Utc::now(), "task.created", ("task", TaskId::new()))
+        .with(serde_json::json!({"type": "lint"}))
+}
+
+/// Keeps the sequences that it applied; can be told to fail.
+#[derive(Clone, Default)]
+struct Recorder {
+    applied: Arc<Mutex<Vec<i64>>>,
+    failing: Arc<Mutex<bool>>,
+}
+
+#[tonic::async_trait]
+impl Handler for Recorder {
+    async fn apply(&self, _: &mut PgConnection, events: &[Event]) -> Result<(), Error> {
+        if *self.failing.lock().unwrap() {
+            return Err(Error::Handler("told to fail".into()));
+        }
+        self.applied.lock().unwrap().extend(events.iter().map(|event| event.sequence));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn events_are_numbered_without_gaps() {
+    let world = World::new().await;
+    for batch in [1, 3, 2] {
+        world.write(batch).await;
+    }
+    // A transaction that rolls back leaves neither its change nor its event.
+    let mut tx = world.database.internal().await.unwrap();
+    reeve_events::append(&mut tx, SOURCE, vec![event()]).await.unwrap();
+    tx.rollback().await.unwrap();
+    world.write(1).await;
+    while world.relay.tick().await.unwrap() {}
+    let log = Log::new(world.database.clone());
+    let sequences: Vec<_> = log.read_after(0, 100).await.unwrap().iter().map(|e| e.sequence).collect();
+    assert_eq!(sequences, [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(log.last_sequence().await.unwrap(), 7);
+    let rest: Vec<_> = log.read_after(5, 100).await.unwrap().iter().map(|e| e.sequence).collect();
+    assert_eq!(rest, [6, 7]);
+}
+
+#[tokio::test]
+async fn two_relays_number_nothing_twice() {
+    let world = World::new().await;
+    for _ in 0..50 {
+        world.write(2).await;
+    }
+    let other = world.relay.clone();
+    let (one, two) = tokio::join!(
+        async { for _ in 0..20 { world.relay.tick().await.unwrap(); } },
+        async { for _ in 0..20 { other.tick().await.unwrap(); } },
+    );
+    let _: ((), ()) = (one, two);
+    while world.relay.tick().await.unwrap() {}
+    let events = Log::new(world.database.clone()).read_after(0, 1_000).await.unwrap();
+    let sequences: Vec<_> = events.iter().map(|event| event.sequence).collect();
+    assert_eq!(sequences, (1..=100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_consumer_applies_each_event_once_and_in_order() {
+    let world = World::new().await;
+    let recorder = Recorder::default();
+    let consumer = world.consumer(recorder.clone());
+    world.write(3).await;
+    world.relay.tick().await.unwrap();
+    assert!(consumer.tick().await.unwrap());
+    world.write(2).await;
+    world.relay.tick().await.unwrap();
+    assert!(consumer.tick().await.unwrap());
+    assert!(!consumer.tick().await.unwrap());
+    // Another process of the same service starts where the cursor is.
+    assert!(!world.consumer(recorder.clone()).tick().await.unwrap());
+    assert_eq!(*recorder.applied.lock().unwrap(), [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn a_failing_handler_moves_no_cursor() {
+    let world = World::new().await;
+    let recorder = Recorder::default();
+    *recorder.failing.lock().unwrap() = true;
+    let consumer = world.consumer(recorder.clone());
+    world.write(2).await;
+    world.relay.tick().await.unwrap();
+    assert!(consumer.tick().await.is_err());
+    *recorder.failing.lock().unwrap() = false;
+    assert!(consumer.tick().await.unwrap());
+    assert_eq!(*recorder.applied.lock().unwrap(), [1, 2]);
+}
+
+#[tokio::test]
+async fn what_the_stream_lost_is_read_from_the_owner() {
+    let world = World::new().await;
+    let recorder = Recorder::default();
+    let consumer = world.consumer(recorder.clone());
+    // A Redis of another prefix stands for one that came back empty: the relay publishes there,
+    // and the consumer's stream never hears of it.
+    let server = reeve_testkit::redis().await;
+    let elsewhere = Redis::connect(&RedisConfig::new(&server.url).with_prefix(&server.prefix)).await.unwrap();
+    let deaf = Relay::new(world.database.clone(), &elsewhere, SOURCE, Wake::new());
+    world.write(2).await;
+    deaf.tick().await.unwrap();
+    assert!(consumer.tick().await.unwrap());
+    // A gap: the stream has only what came after the loss.
+    world.write(1).await;
+    deaf.tick().await.unwrap();
+    world.write(1).await;
+    world.relay.tick().await.unwrap();
+    while consumer.tick().await.unwrap() {}
+    assert_eq!(*recorder.applied.lock().unwrap(), [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn two_consumers_of_a_name_share_the_work() {
+    let world = World::new().await;
+    let recorder = Recorder::default();
+    let (one, two) = (world.consumer(recorder.clone()), world.consumer(recorder.clone()));
+    for _ in 0..20 {
+        world.write(5).await;
+        world.relay.tick().await.unwrap();
+        let (a, b) = tokio::join!(one.tick(), two.tick());
+        a.unwrap();
+        b.unwrap();
+    }
+    while one.tick().await.unwrap() {}
+    assert_eq!(*recorder.applied.lock().unwrap(), (1..=100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_wake_tells_how_long_the_log_is() {
+    let world = World::new().await;
+    let wake = Wake::new();
+    let relay = Relay::new(world.database.clone(), &world.redis, SOURCE, wake.clone());
+    let mut head = wake.head();
+    world.write(4).await;
+    relay.tick().await.unwrap();
+    head.changed().await.unwrap();
+    assert_eq!(*head.borrow(), 4);
+}

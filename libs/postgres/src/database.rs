@@ -1,0 +1,85 @@
+//! One service's door to its schema.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use reeve_ids::TenantId;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
+
+use crate::{DatabaseConfig, Error};
+
+/// A transaction that rolls back unless it is committed.
+pub type Tx = Transaction<'static, Postgres>;
+
+/// The pools of one service. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Database {
+    requests: PgPool,
+    internal: PgPool,
+}
+
+impl Database {
+    /// Prepares the pools. Connections open when they are first needed, so a service starts and
+    /// says that it is not ready while PostgreSQL is away, instead of dying in a loop.
+    ///
+    /// # Errors
+    /// When the URL is malformed.
+    pub fn connect(config: &DatabaseConfig, schema: &str) -> Result<Self, Error> {
+        let base = PgConnectOptions::from_str(&config.url).map_err(Error::from)?;
+        let timeout = config.statement_timeout_ms.to_string();
+        let scoped = |all_tenants: &str| {
+            base.clone().application_name(&format!("reeve/{schema}")).options([
+                ("search_path", schema),
+                ("reeve.all_tenants", all_tenants),
+                ("statement_timeout", timeout.as_str()),
+                ("idle_in_transaction_session_timeout", "30000"),
+            ])
+        };
+        let pool = |connections: u32| {
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
+                // A round trip for every acquire; a broken connection shows in the statement.
+                .test_before_acquire(false)
+        };
+        Ok(Self {
+            requests: pool(config.max_connections).connect_lazy_with(scoped("off")),
+            internal: pool(config.max_internal_connections).connect_lazy_with(scoped("on")),
+        })
+    }
+
+    /// Begins a transaction that sees one tenant, in one round trip.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be reached; nothing was written.
+    pub async fn tenant(&self, tenant: TenantId) -> Result<Tx, Error> {
+        // A typed id cannot carry SQL.
+        let begin = format!("BEGIN; SET LOCAL reeve.tenant = '{tenant}'");
+        Ok(self.requests.begin_with(AssertSqlSafe(begin)).await?)
+    }
+
+    /// Begins a transaction that sees all tenants, for loops and batched paths.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be reached; nothing was written.
+    pub async fn internal(&self) -> Result<Tx, Error> {
+        Ok(self.internal.begin().await?)
+    }
+
+    /// Connections that see all tenants, for single statements without a transaction block.
+    pub fn internal_pool(&self) -> &PgPool {
+        &self.internal
+    }
+
+    /// Whether PostgreSQL answers.
+    pub async fn is_reachable(&self) -> bool {
+        sqlx::query("select 1").execute(&self.internal).await.is_ok()
+    }
+
+    /// Closes every connection, once the transactions under way have ended.
+    pub async fn close(&self) {
+        self.requests.close().await;
+        self.internal.close().await;
+    }
+}

@@ -1,0 +1,122 @@
+//! Roles, tenant scope and error classification, on a real PostgreSQL.
+
+use reeve_ids::{TenantId, Uuid};
+use reeve_postgres::sqlx::migrate::Migrator;
+use reeve_postgres::{Database, Error, Schema, sqlx};
+use reeve_testkit::TestDatabase;
+
+static NOTES: Migrator = sqlx::migrate!("tests/postgres/migrations");
+
+fn schema(name: &'static str) -> Schema {
+    Schema::new(name).with("notes", &NOTES)
+}
+
+async fn add(database: &Database, tenant: TenantId, text: &str) -> Result<(), Error> {
+    let mut tx = database.tenant(tenant).await?;
+    sqlx::query("insert into note (id, tenant_id, text) values ($1, $2, $3)")
+        .bind(Uuid::now_v7())
+        .bind(tenant.uuid())
+        .bind(text)
+        .execute(&mut *tx)
+        .await?;
+    Ok(tx.commit().await?)
+}
+
+async fn count(database: &Database, tenant: TenantId) -> i64 {
+    let mut tx = database.tenant(tenant).await.unwrap();
+    // On purpose without a tenant in the query: only the second wall is under test.
+    sqlx::query_scalar("select count(*) from note").fetch_one(&mut *tx).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_tenant_sees_its_own_rows_alone() {
+    let schema = schema("notes_a");
+    let test = TestDatabase::new(&[&schema]).await;
+    let database = test.connect(&schema);
+    let (one, two) = (TenantId::new(), TenantId::new());
+    add(&database, one, "a").await.unwrap();
+    add(&database, one, "b").await.unwrap();
+    add(&database, two, "c").await.unwrap();
+    assert_eq!((count(&database, one).await, count(&database, two).await), (2, 1));
+
+    let all: i64 = sqlx::query_scalar("select count(*) from note")
+        .fetch_one(database.internal_pool())
+        .await
+        .unwrap();
+    assert_eq!(all, 3);
+}
+
+#[tokio::test]
+async fn a_tenant_cannot_write_for_another() {
+    let schema = schema("notes_b");
+    let test = TestDatabase::new(&[&schema]).await;
+    let database = test.connect(&schema);
+    let mut tx = database.tenant(TenantId::new()).await.unwrap();
+    let refused = sqlx::query("insert into note (id, tenant_id, text) values ($1, $2, 'x')")
+        .bind(Uuid::now_v7())
+        .bind(TenantId::new().uuid())
+        .execute(&mut *tx)
+        .await;
+    let code = refused.unwrap_err().into_database_error().unwrap().code().unwrap().into_owned();
+    // insufficient_privilege: the row violates the policy.
+    assert_eq!(code, "42501");
+}
+
+#[tokio::test]
+async fn the_app_role_has_no_ddl_and_no_way_into_another_schema() {
+    let (own, other) = (schema("notes_c"), schema("notes_d"));
+    let test = TestDatabase::new(&[&own, &other]).await;
+    let database = test.connect(&own);
+    for sql in [
+        "create table notes_c.mine (id int)",
+        "alter table note add column extra int",
+        "drop table note",
+        "create table public.mine (id int)",
+        "select * from notes_d.note",
+        "set role notes_c_owner",
+    ] {
+        let refused = sqlx::query(sql).execute(database.internal_pool()).await;
+        let error = refused.expect_err(sql).into_database_error().expect(sql);
+        assert_eq!(error.code().as_deref(), Some("42501"), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn errors_are_told_apart_by_sqlstate() {
+    let schema = schema("notes_e");
+    let test = TestDatabase::new(&[&schema]).await;
+    let database = test.connect(&schema);
+    let tenant = TenantId::new();
+    add(&database, tenant, "same").await.unwrap();
+    let twice = add(&database, tenant, "same").await.unwrap_err();
+    assert!(
+        matches!(&twice, Error::UniqueViolation { constraint } if constraint == "note_text_once"),
+        "{twice:?}"
+    );
+    let empty = add(&database, tenant, "").await.unwrap_err();
+    assert!(matches!(&empty, Error::CheckViolation { .. }), "{empty:?}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_unavailable() {
+    let config = reeve_postgres::DatabaseConfig {
+        acquire_timeout_ms: 300,
+        ..reeve_postgres::DatabaseConfig::with_url("postgres://nobody:x@127.0.0.1:1/none")
+    };
+    let database = Database::connect(&config, "notes").unwrap();
+    assert!(!database.is_reachable().await);
+    let error = database.tenant(TenantId::new()).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn migrating_again_changes_nothing() {
+    let schema = schema("notes_f");
+    let test = TestDatabase::new(&[&schema]).await;
+    let database = test.connect(&schema);
+    let tenant = TenantId::new();
+    add(&database, tenant, "kept").await.unwrap();
+    let password = reeve_postgres::AppPassword::Keep;
+    reeve_postgres::migrate(&test.admin_url(), &[&schema], &password).await.unwrap();
+    assert_eq!(count(&database, tenant).await, 1);
+}

@@ -1,0 +1,113 @@
+//! What the contracts say of each RPC.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+
+/// Services that the runtime adds to every server, open to everyone.
+pub(super) const OPEN: [&str; 3] = [
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+];
+
+/// One RPC.
+#[derive(Debug)]
+pub(super) struct Method {
+    /// "reeve.task.v1.TaskService/CreateTask", as metrics and logs name it.
+    pub(super) name: &'static str,
+    /// "reeve.task.v1.TaskService".
+    service: &'static str,
+    /// Whether either side sends more than one message.
+    pub(super) streams: bool,
+    /// Whether no credential is needed.
+    pub(super) open: bool,
+    /// The permission that its contract declares.
+    pub(super) permission: Option<&'static str>,
+}
+
+/// The RPCs of one server.
+pub(super) struct Methods(HashSet<&'static str>);
+
+impl Methods {
+    /// The RPCs of these services, and those of health and reflection.
+    pub(super) fn served(services: &[&'static str]) -> Self {
+        Self(services.iter().copied().chain(OPEN).collect())
+    }
+
+    /// The RPC at a path "/package.Service/Method".
+    pub(super) fn at(&self, path: &str) -> Option<&'static Method> {
+        ALL.get(path.strip_prefix('/')?)
+            .filter(|method| self.0.contains(method.service))
+    }
+}
+
+static ALL: LazyLock<HashMap<&'static str, Method>> = LazyLock::new(|| {
+    let sets = [
+        reeve_contracts::FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    let mut methods = HashMap::new();
+    for set in sets {
+        let set = FileDescriptorSet::decode(set).expect("compiled-in descriptors decode");
+        for file in set.file {
+            for service in &file.service {
+                let full = format!("{}.{}", file.package(), service.name());
+                // Leaked once per process: metrics label with it.
+                let full: &'static str = full.leak();
+                for method in &service.method {
+                    let name: &'static str = format!("{full}/{}", method.name()).leak();
+                    let streams = method.client_streaming() || method.server_streaming();
+                    let permission = reeve_auth::permissions::required(&format!("/{name}"));
+                    let open = OPEN.contains(&full);
+                    let method = Method {
+                        name,
+                        service: full,
+                        streams,
+                        open,
+                        permission,
+                    };
+                    methods.insert(name, method);
+                }
+            }
+        }
+    }
+    methods
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_served_is_known() {
+        let methods = Methods::served(&["reeve.event.v1.EventFeedService"]);
+        let feed = methods
+            .at("/reeve.event.v1.EventFeedService/ReadEvents")
+            .expect("served");
+        assert_eq!((feed.streams, feed.open), (false, false));
+        assert_eq!(feed.permission, Some("internal.events.read"));
+        let watch = methods
+            .at("/grpc.health.v1.Health/Watch")
+            .expect("always served");
+        assert!(watch.streams && watch.open);
+        for open in OPEN {
+            assert!(ALL.values().any(|method| method.service == open), "{open}");
+        }
+        let none = Methods::served(&[]);
+        assert!(
+            none.at("/reeve.event.v1.EventFeedService/ReadEvents")
+                .is_none()
+        );
+        assert!(
+            methods
+                .at("/reeve.event.v1.EventFeedService/Nothing")
+                .is_none()
+        );
+        assert!(methods.at("").is_none());
+    }
+}

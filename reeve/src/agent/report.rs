@@ -1,0 +1,180 @@
+//! What a program says by its output and exit status.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use reeve_contracts::task::v1::Usage;
+use serde_json::Value as Json;
+
+use super::exec::Outcome;
+
+/// How a task ended and what it used.
+#[derive(Debug)]
+pub struct Report {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it used.
+    pub usage: Vec<Usage>,
+}
+
+impl Report {
+    /// A failure that used nothing.
+    pub fn failed(code: &str, message: impl Into<String>, retryable: bool) -> Self {
+        let outcome = Outcome::Failed { code: code.to_owned(), message: message.into(), retryable };
+        Self { outcome, usage: Vec::new() }
+    }
+
+    /// Adds how long the program was busy, which every run has.
+    pub fn timed(mut self, busy: Duration) -> Self {
+        let busy = TimeDelta::from_std(busy).unwrap_or(TimeDelta::MAX);
+        let duration = Some(reeve_wellknown::duration(busy));
+        match self.usage.first_mut() {
+            Some(first) => first.duration = first.duration.take().or(duration),
+            None => self.usage.push(Usage { duration, ..Usage::default() }),
+        }
+        self
+    }
+}
+
+/// Reads the program's output: one JSON object, which is the result, or holds it under "result"
+/// beside "usage", or says why it failed under "error".
+pub fn parse(output: &[u8], status: ExitStatus, last_line: &str) -> Report {
+    let text = String::from_utf8_lossy(output);
+    let json = if text.trim().is_empty() {
+        Ok(Json::Object(serde_json::Map::new()))
+    } else {
+        serde_json::from_str::<Json>(text.trim())
+    };
+    let usage = json.as_ref().ok().and_then(|json| json.get("usage")).map(usage).unwrap_or_default();
+    let outcome = if status.success() { completed(json) } else { failed(json.ok(), status, last_line) };
+    Report { outcome, usage }
+}
+
+fn completed(json: Result<Json, serde_json::Error>) -> Outcome {
+    let result = match json {
+        Ok(Json::Object(mut map)) => map.remove("result").unwrap_or(Json::Object(map)),
+        _ => Json::Null,
+    };
+    match reeve_wellknown::struct_from_json(result) {
+        Some(result) => Outcome::Completed(result),
+        None => Outcome::Failed {
+            code: "BAD_OUTPUT".to_owned(),
+            message: "the program must print one JSON object on stdout".to_owned(),
+            retryable: false,
+        },
+    }
+}
+
+fn failed(json: Option<Json>, status: ExitStatus, last_line: &str) -> Outcome {
+    let error = json.as_ref().and_then(|json| json.get("error"));
+    let text = |key| error.and_then(|error| error.get(key)).and_then(Json::as_str).map(str::to_owned);
+    let how = match (status.code(), status.signal()) {
+        (Some(code), _) => format!("EXIT_{code}"),
+        (None, Some(signal)) => format!("SIGNAL_{signal}"),
+        (None, None) => "EXIT_UNKNOWN".to_owned(),
+    };
+    let retryable = error.and_then(|error| error.get("retryable")).and_then(Json::as_bool);
+    let said = if last_line.is_empty() { status.to_string() } else { last_line.to_owned() };
+    Outcome::Failed {
+        code: text("code").unwrap_or(how),
+        message: text("message").unwrap_or(said),
+        retryable: retryable.unwrap_or(true),
+    }
+}
+
+/// `[{"provider", "model", "input_tokens", "cached_input_tokens", "output_tokens",
+/// "quantities": {"unit": "1.5"}}]`; what is not of this form is left out.
+fn usage(json: &Json) -> Vec<Usage> {
+    let rows = json.as_array().map(Vec::as_slice).unwrap_or_default();
+    let row = |row: &Json| {
+        let text = |key| row.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let count = |key| row.get(key).and_then(Json::as_i64).unwrap_or_default();
+        let quantities = row.get("quantities").and_then(Json::as_object);
+        let quantities = quantities.into_iter().flatten().map(|(unit, amount)| {
+            let amount = amount.as_str().map_or_else(|| amount.to_string(), str::to_owned);
+            (unit.clone(), amount)
+        });
+        Usage {
+            provider: text("provider"),
+            model: text("model"),
+            input_tokens: count("input_tokens"),
+            cached_input_tokens: count("cached_input_tokens"),
+            output_tokens: count("output_tokens"),
+            duration: None,
+            quantities: quantities.collect(),
+        }
+    };
+    rows.iter().map(row).collect()
+}
+
+/// A progress line: "40% building" or "40 building" carries a share, any other line none.
+pub fn progress(line: &str) -> (Option<f64>, String) {
+    let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let number = first.strip_suffix('%').unwrap_or(first).parse::<f64>();
+    match number.ok().filter(|share| (0.0..=100.0).contains(share)) {
+        Some(share) => (Some(share), rest.to_owned()),
+        None => (None, line.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_types::Struct;
+
+    use super::*;
+
+    fn result_of(outcome: &Outcome) -> Option<&Struct> {
+        match outcome {
+            Outcome::Completed(result) => Some(result),
+            Outcome::Failed { .. } => None,
+        }
+    }
+
+    fn exit(code: i32) -> ExitStatus {
+        ExitStatus::from_raw(code << 8)
+    }
+
+    #[test]
+    fn a_plain_object_is_the_result() {
+        let report = parse(br#"{"files": 3}"#, exit(0), "");
+        assert!(result_of(&report.outcome).unwrap().fields.contains_key("files"));
+    }
+
+    #[test]
+    fn usage_stands_beside_the_result() {
+        let output = br#"{"result": {"a": 1}, "usage": [{"model": "m", "input_tokens": 7}]}"#;
+        let report = parse(output, exit(0), "").timed(Duration::from_millis(1_500));
+        assert_eq!(report.usage[0].input_tokens, 7);
+        assert_eq!(report.usage[0].duration.as_ref().unwrap().seconds, 1);
+        assert!(!result_of(&report.outcome).unwrap().fields.contains_key("usage"));
+    }
+
+    #[test]
+    fn a_failure_says_why() {
+        let output = br#"{"error": {"code": "LINT", "message": "3 faults", "retryable": false}}"#;
+        let Outcome::Failed { code, message, retryable } = parse(output, exit(1), "x").outcome else {
+            panic!("exit status 1 is a failure");
+        };
+        assert_eq!((code.as_str(), message.as_str(), retryable), ("LINT", "3 faults", false));
+        let Outcome::Failed { code, message, retryable } = parse(b"", exit(3), "no disk").outcome else {
+            panic!("exit status 3 is a failure");
+        };
+        assert_eq!((code.as_str(), message.as_str(), retryable), ("EXIT_3", "no disk", true));
+    }
+
+    #[test]
+    fn output_that_is_no_object_fails() {
+        for output in [&b"done"[..], b"[1]", b"7"] {
+            assert!(result_of(&parse(output, exit(0), "").outcome).is_none());
+        }
+    }
+
+    #[test]
+    fn a_line_may_carry_a_share() {
+        assert_eq!(progress("40% building"), (Some(40.0), "building".into()));
+        assert_eq!(progress("building 40"), (None, "building 40".into()));
+        assert_eq!(progress("400 files"), (None, "400 files".into()));
+    }
+}

@@ -1,0 +1,85 @@
+//! The client verbs: one module for each kind of thing, all of the same shape.
+
+pub mod input;
+pub mod output;
+pub mod session;
+mod verbs;
+
+use std::io::Write;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use session::{Session, SessionArgs};
+use verbs::{agents, events, finance, incidents, keys, tasks, workflows};
+
+/// A verb with the options that every client verb takes.
+#[derive(Debug, Clone, Args)]
+pub struct With<V: Subcommand> {
+    #[command(flatten)]
+    session: SessionArgs,
+    #[command(subcommand)]
+    verb: V,
+}
+
+/// What a client can do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Verb {
+    /// Agents: run a program as one, list, watch, drain.
+    Agent(With<agents::Verb>),
+    /// Tasks: create, list, watch, cancel, retry.
+    Task(With<tasks::Verb>),
+    /// Workflow definitions: apply, validate, list.
+    Workflow(With<workflows::WorkflowVerb>),
+    /// Executions of workflows: start, follow, cancel, diagnose.
+    Execution(With<workflows::ExecutionVerb>),
+    /// Approvals: list, show, approve, reject.
+    Approval(With<workflows::ApprovalVerb>),
+    /// Prices.
+    RateCard(With<finance::RateCardVerb>),
+    /// Limits on spending.
+    Budget(With<finance::BudgetVerb>),
+    /// What work has cost.
+    Cost(With<finance::CostVerb>),
+    /// Invoices and their payment.
+    Invoice(With<finance::InvoiceVerb>),
+    /// Double-entry accounts.
+    Ledger(With<finance::LedgerVerb>),
+    /// Incidents: list, work off, post-mortem.
+    Incident(With<incidents::Verb>),
+    /// The log of every service's events.
+    Event(With<events::EventVerb>),
+    /// The audit trail.
+    Audit(With<events::AuditVerb>),
+    /// API keys.
+    Key(With<keys::Verb>),
+}
+
+/// Calls Reeve and prints the answer.
+pub async fn run(verb: Verb, out: &mut impl Write) -> Result<()> {
+    match verb {
+        Verb::Agent(with) => agents::run(&Session::open(&with.session)?, with.verb, out).await,
+        Verb::Task(with) => tasks::run(&Session::open(&with.session)?, with.verb, out).await,
+        Verb::Workflow(with) => {
+            workflows::workflow(&Session::open(&with.session)?, with.verb, out).await
+        }
+        Verb::Execution(with) => {
+            workflows::execution(&Session::open(&with.session)?, with.verb, out).await
+        }
+        Verb::Approval(with) => {
+            workflows::approval(&Session::open(&with.session)?, with.verb, out).await
+        }
+        Verb::RateCard(with) => {
+            finance::rate_card(&Session::open(&with.session)?, with.verb, out).await
+        }
+        Verb::Budget(with) => finance::budget(&Session::open(&with.session)?, with.verb, out).await,
+        Verb::Cost(with) => finance::cost(&Session::open(&with.session)?, with.verb, out).await,
+        Verb::Invoice(with) => finance::invoice(&Session::open(&with.session)?, with.verb, out).await,
+        Verb::Ledger(with) => finance::ledger(&Session::open(&with.session)?, with.verb, out).await,
+        Verb::Incident(with) => incidents::run(&Session::open(&with.session)?, with.verb, out).await,
+        Verb::Event(with) => events::event(&Session::open(&with.session)?, with.verb, out).await,
+        Verb::Audit(with) => events::audit(&Session::open(&with.session)?, with.verb, out).await,
+        Verb::Key(With { verb: keys::Verb::Generate, .. }) => keys::generate(out),
+        Verb::Key(with) => keys::run(&Session::open(&with.session)?, with.verb, out).await,
+    }
+}

@@ -1,0 +1,111 @@
+//! `reeve agent`.
+
+use std::io::Write;
+
+use anyhow::Result;
+use clap::Subcommand;
+use reeve_contracts::agent::v1::agent_service_client::AgentServiceClient;
+use reeve_contracts::agent::v1::{DrainAgentRequest, GetAgentRequest, WatchAgentsRequest};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::{Page, call, open};
+use crate::agent::AgentRunArgs;
+use crate::client::input;
+use crate::client::output::{Column, print};
+use crate::client::session::Session;
+use crate::up::Stop;
+
+const COLUMNS: &[Column] = &[
+    ("ID", "id"),
+    ("NAME", "name"),
+    ("TYPE", "type"),
+    ("STATE", "state"),
+    ("AVAILABILITY", "availability"),
+    ("CAPABILITIES", "capabilities"),
+    ("LAST HEARTBEAT", "lastHeartbeatTime"),
+];
+
+/// What agents can be asked.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Verb {
+    /// Make a program an agent: it gets each task as JSON on stdin and prints the result as JSON.
+    Run(AgentRunArgs),
+    /// List agents, newest first.
+    List {
+        /// Only those that offer this capability.
+        #[arg(long, default_value = "")]
+        capability: String,
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Show one agent.
+    Get {
+        /// The agent's id.
+        agent_id: String,
+    },
+    /// Show agents as they change.
+    Watch {
+        /// Continues after a cursor.
+        #[arg(long, default_value = "")]
+        cursor: String,
+    },
+    /// Let an agent finish what it has and take nothing new.
+    Drain {
+        /// The agent's id.
+        agent_id: String,
+        /// Why.
+        #[arg(long, default_value = "drained from the command line")]
+        reason: String,
+    },
+}
+
+/// Does what was asked.
+pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<()> {
+    let format = session.output;
+    match verb {
+        Verb::Run(args) => run_agent(session, &args).await,
+        Verb::List { capability, page } => {
+            let request = input::message(json!({
+                "filter": {"capability": capability},
+                "pageSize": page.page_size, "pageToken": page.page_token,
+            }))?;
+            let found = call!(session, AgentRegistry, AgentServiceClient, list_agents, request);
+            print(out, format, &found, "agents", COLUMNS)
+        }
+        Verb::Get { agent_id } => {
+            let request = GetAgentRequest { agent_id };
+            let found = call!(session, AgentRegistry, AgentServiceClient, get_agent, request);
+            print(out, format, &found, "agent", COLUMNS)
+        }
+        Verb::Watch { cursor } => {
+            let request = WatchAgentsRequest { cursor, agent_ids: Vec::new() };
+            let mut changes = open!(session, AgentRegistry, AgentServiceClient, watch_agents, request);
+            while let Some(change) = changes.message().await? {
+                print(out, format, &change, "agent", COLUMNS)?;
+            }
+            Ok(())
+        }
+        Verb::Drain { agent_id, reason } => {
+            let request = DrainAgentRequest { agent_id, reason, etag: String::new() };
+            let drained = call!(session, AgentRegistry, AgentServiceClient, drain_agent, request);
+            print(out, format, &drained, "agent", COLUMNS)
+        }
+    }
+}
+
+async fn run_agent(session: &Session, args: &AgentRunArgs) -> Result<()> {
+    let logs = reeve_runtime::config::LogConfig {
+        format: reeve_runtime::config::LogFormat::Text,
+        filter: std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()),
+    };
+    let _telemetry = reeve_runtime::telemetry::init(&logs, "agent")?;
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    let mut signals = Stop::listen()?;
+    drop(reeve_runtime::spawn("signals", async move {
+        signals.wait().await;
+        stopping.cancel();
+    }));
+    crate::agent::run(session, args, stop).await
+}

@@ -1,0 +1,138 @@
+//! The five services as child processes: started, watched, restarted and stopped.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::ports::{Ports, SERVICES};
+use crate::home::Home;
+
+/// How long a service may take to become ready.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+/// A little longer than a service's own hard stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(35);
+/// Pause before a dead service is started again, doubled up to the greatest while it keeps dying.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const GREATEST_PAUSE: Duration = Duration::from_secs(10);
+/// A service that lived this long starts again without a pause.
+const SETTLED: Duration = Duration::from_secs(30);
+
+/// One line of `services.json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    name: &'static str,
+    pid: u32,
+    grpc: String,
+    admin: String,
+    restarts: u32,
+}
+
+/// One service's process.
+pub struct ServiceChild {
+    name: &'static str,
+    ports: Ports,
+    variables: Vec<(String, String)>,
+    child: Child,
+    started: Instant,
+    pause: Duration,
+    restarts: u32,
+}
+
+impl ServiceChild {
+    /// Starts a service.
+    pub fn start(home: &Home, index: usize, ports: Ports, variables: Vec<(String, String)>) -> Result<Self> {
+        let name = SERVICES[index];
+        let child = spawn(home, name, &variables)?;
+        let started = Instant::now();
+        Ok(Self { name, ports, variables, child, started, pause: FIRST_PAUSE, restarts: 0 })
+    }
+
+    /// For `services.json`.
+    pub fn row(&self) -> Row {
+        Row {
+            name: self.name,
+            pid: self.child.id().unwrap_or_default(),
+            grpc: format!("127.0.0.1:{}", self.ports.grpc),
+            admin: format!("127.0.0.1:{}", self.ports.admin),
+            restarts: self.restarts,
+        }
+    }
+
+    /// Waits until the service says that it serves.
+    pub async fn ready(&mut self, home: &Home) -> Result<()> {
+        let deadline = Instant::now() + START_PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                let log = home.log(self.name)?;
+                bail!("{} ended with {status} instead of starting; see {}", self.name, log.display());
+            }
+            if is_serving(self.ports.grpc).await {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        bail!("{} is not ready after {} s; see {}", self.name, START_PATIENCE.as_secs(), home.log(self.name)?.display())
+    }
+
+    /// Waits until the process ends, starts it again, and says why.
+    pub async fn revive(&mut self, home: &Home) -> Result<String> {
+        let status = self.child.wait().await?;
+        if self.started.elapsed() > SETTLED {
+            self.pause = FIRST_PAUSE;
+        }
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(GREATEST_PAUSE);
+        self.child = spawn(home, self.name, &self.variables)?;
+        self.started = Instant::now();
+        self.restarts += 1;
+        Ok(format!("{} ended with {status} and was started again", self.name))
+    }
+
+    /// Asks the process to stop, and insists when it does not.
+    pub async fn stop(mut self) {
+        if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
+            // An error means that the process has ended by itself.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        if timeout(STOP_PATIENCE, self.child.wait()).await.is_err() {
+            let _ = self.child.kill().await;
+        }
+    }
+}
+
+fn spawn(home: &Home, name: &str, variables: &[(String, String)]) -> Result<Child> {
+    let path = home.log(name)?;
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
+    let program = std::env::current_exe().context("cannot find this program again")?;
+    Command::new(program)
+        .args(["serve", name, "--until-stdin-closes"])
+        .envs(variables.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+        // The pipe closes when this process ends, however it ends, and the service then stops.
+        .stdin(Stdio::piped())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        // Ctrl-C reaches this process alone, which then stops its children in order.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("cannot start {name}"))
+}
+
+async fn is_serving(port: u16) -> bool {
+    let Ok(endpoint) = tonic::transport::Endpoint::from_shared(format!("http://127.0.0.1:{port}")) else {
+        return false;
+    };
+    let Ok(channel) = endpoint.connect_timeout(Duration::from_secs(1)).connect().await else {
+        return false;
+    };
+    let check = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
+    check.is_ok_and(|answer| answer.get_ref().status() == ServingStatus::Serving)
+}

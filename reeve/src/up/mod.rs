@@ -1,0 +1,140 @@
+//! `reeve up`: PostgreSQL, Redis and the five services on this machine, for as long as it runs.
+
+mod children;
+mod platform;
+pub mod ports;
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep};
+
+pub use platform::Platform;
+
+use crate::home::Home;
+
+/// Options of `reeve up`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct UpArgs {
+    /// Folder for data, logs and secrets.
+    #[arg(long, default_value = crate::home::FOLDER)]
+    pub home: PathBuf,
+    /// Return once everything is ready, and keep running in the background.
+    #[arg(long)]
+    pub detach: bool,
+    /// Move every port by this much; by default the first free step of 100.
+    #[arg(long, env = "PORT_OFFSET")]
+    pub port_offset: Option<u16>,
+}
+
+/// Options of `reeve down`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DownArgs {
+    /// Folder that `reeve up` was given.
+    #[arg(long, default_value = crate::home::FOLDER)]
+    pub home: PathBuf,
+}
+
+/// Runs the platform until a signal, or starts it in the background.
+pub async fn up(args: &UpArgs, out: &mut impl std::io::Write) -> Result<()> {
+    let home = Home::open(&args.home)?;
+    if args.detach {
+        return detach(&home, args, out).await;
+    }
+    let mut stop = Stop::listen()?;
+    let platform = tokio::select! {
+        platform = Platform::start(home, args.port_offset) => platform?,
+        () = stop.wait() => return Ok(()),
+    };
+    platform.describe(out)?;
+    let ended = platform.run(&mut stop, out).await;
+    writeln!(out, "stopping…")?;
+    platform_stopped(ended, out)
+}
+
+fn platform_stopped(ended: Result<()>, out: &mut impl std::io::Write) -> Result<()> {
+    if ended.is_ok() {
+        writeln!(out, "everything that was started has stopped")?;
+    }
+    ended
+}
+
+/// Starts a second process that is not tied to this terminal, and waits until it is ready.
+async fn detach(home: &Home, args: &UpArgs, out: &mut impl std::io::Write) -> Result<()> {
+    if let Some(pid) = reeve_launcher::holder(&home.servers()) {
+        bail!("process {pid} runs Reeve here already; `make down` stops it");
+    }
+    let _ = std::fs::remove_file(home.services_file());
+    let log = home.log("up")?;
+    let file = std::fs::File::create(&log)?;
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    command.arg("up").arg("--home").arg(&args.home);
+    if let Some(offset) = args.port_offset {
+        command.arg("--port-offset").arg(offset.to_string());
+    }
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut child =
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).spawn()?;
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !home.services_file().exists() {
+        if let Some(status) = child.try_wait()? {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            bail!("reeve up ended with {status}:\n{}", text.trim());
+        }
+        if Instant::now() > deadline {
+            bail!("not ready after two minutes; see {}", log.display());
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    write!(out, "{}", std::fs::read_to_string(&log).unwrap_or_default())?;
+    writeln!(out, "running in the background as process {}; `make down` stops it", child.id())?;
+    Ok(())
+}
+
+/// `reeve down`: stops what `reeve up` started with the same home.
+pub async fn down(path: &std::path::Path, out: &mut impl std::io::Write) -> Result<()> {
+    let Some(pid) = path.is_dir().then(|| reeve_launcher::holder(&path.join("servers"))).flatten() else {
+        writeln!(out, "nothing runs here")?;
+        return Ok(());
+    };
+    let process = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let process = process.context("the lock names no process")?;
+    rustix::process::kill_process(process, rustix::process::Signal::TERM)
+        .with_context(|| format!("cannot stop process {pid}"))?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while reeve_launcher::holder(&path.join("servers")).is_some() {
+        if Instant::now() > deadline {
+            bail!("process {pid} has not stopped after a minute");
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    writeln!(out, "process {pid} and what it started have stopped")?;
+    Ok(())
+}
+
+/// The signals that end the platform.
+pub struct Stop {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    /// Takes the signals over from their defaults.
+    pub fn listen() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Returns at Ctrl-C or SIGTERM.
+    pub async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Heartbeats, one by one and as a stream.
+
+use futures::{StreamExt as _, stream};
+use reeve_contracts::agent::v1::stream_heartbeats_response::Outcome;
+use reeve_contracts::agent::v1::{
+    AgentAction, AgentState, HealthCheck, HealthStatus, Heartbeat, StreamHeartbeatsRequest,
+    Workload,
+};
+use reeve_status::{Code, Reason};
+use reeve_testkit::eventually;
+
+use crate::harness::{World, beat_of, edges, id_of, loaded, refused_status};
+
+#[tokio::test]
+async fn the_first_heartbeat_activates_unless_the_process_is_not_ready() {
+    let world = World::start().await;
+    let agent = world.register("slow").await;
+    let waiting = Heartbeat {
+        ready: Some(false),
+        ..beat_of(&agent)
+    };
+    assert_eq!(
+        world.beat(waiting).await.unwrap().state(),
+        AgentState::Starting
+    );
+    let reply = world.beat(beat_of(&agent)).await.unwrap();
+    assert_eq!(reply.state(), AgentState::Active);
+    assert!(
+        reply
+            .actions()
+            .any(|action| action == AgentAction::ReportFullState)
+    );
+    let next = reply.next_heartbeat_duration.unwrap();
+    assert!((9..=10).contains(&next.seconds), "{next:?}");
+    assert_eq!(reply.lease_duration.unwrap().seconds, 30);
+    assert!(
+        world
+            .beat(loaded(&agent, 0))
+            .await
+            .unwrap()
+            .actions
+            .is_empty()
+    );
+    let id = id_of(&agent);
+    let events = world.events(|events| edges(events, &id).len() == 2).await;
+    assert_eq!(edges(&events, &id), ["OFFLINE>STARTING", "STARTING>ACTIVE"]);
+}
+
+#[tokio::test]
+async fn what_agents_report_is_kept() {
+    let mut world = World::start().await;
+    let agent = world.active("reporter").await;
+    let workload = Workload {
+        cpu_utilization: 0.25,
+        memory_bytes: 1 << 40,
+        active_task_count: 1,
+        queue_length: 3,
+        success_rate: Some(0.9),
+        error_rate: Some(0.0),
+        average_processing_duration: Some(prost_types::Duration {
+            seconds: 1,
+            nanos: 500_000_000,
+        }),
+    };
+    let check = |name: &str, status: HealthStatus| HealthCheck {
+        name: name.to_owned(),
+        status: status.into(),
+        message: "m".to_owned(),
+        check_time: Some(prost_types::Timestamp {
+            seconds: 1_700_000_000,
+            nanos: 0,
+        }),
+    };
+    let checks = vec![
+        check("model", HealthStatus::Degraded),
+        check("disk", HealthStatus::Healthy),
+    ];
+    let full = Heartbeat {
+        workload: Some(workload),
+        health_checks: checks,
+        ..beat_of(&agent)
+    };
+    world.beat(full).await.unwrap();
+    // One that says nothing leaves the last report as it is.
+    world.beat(beat_of(&agent)).await.unwrap();
+    let shown = world.get(&id_of(&agent)).await;
+    assert_eq!(shown.workload.as_ref(), Some(&workload));
+    let names: Vec<_> = shown
+        .health_checks
+        .iter()
+        .map(|check| check.name.as_str())
+        .collect();
+    assert_eq!(names, ["disk", "model"]);
+    // And all of it outlives the process, since the last reports are written when it stops.
+    world.stop().await;
+    world.run().await;
+    let restarted = world.get(&id_of(&agent)).await;
+    assert_eq!(restarted, shown);
+    // A new process has reported nothing, but the agent has been heard of.
+    let again = world.register("reporter").await.agent.unwrap();
+    assert_eq!((again.workload, again.health_checks.len()), (None, 0));
+    assert!(world.get(&again.id).await.last_heartbeat_time.is_some());
+}
+
+#[tokio::test]
+async fn heartbeats_do_not_write_rows_one_by_one() {
+    let world = World::with(&[("heartbeat.report_period", "1h")]).await;
+    let agent = world.active("busy").await;
+    for load in 0..200 {
+        world.beat(loaded(&agent, load % 3)).await.unwrap();
+    }
+    let mut admin = world.database.admin().await;
+    let rows: i64 = sqlx::query_scalar("select count(*) from agent_registry.agent_status")
+        .fetch_one(&mut admin)
+        .await
+        .unwrap();
+    assert_eq!(rows, 0, "reports wait for the flush");
+    let etag = world.get(&id_of(&agent)).await.etag;
+    let version: i64 = sqlx::query_scalar("select version from agent_registry.agent")
+        .fetch_one(&mut admin)
+        .await
+        .unwrap();
+    assert_eq!(etag, version.to_string());
+    assert_eq!(
+        version, 4,
+        "made, started, registered, activated: and not touched since"
+    );
+}
+
+#[tokio::test]
+async fn stopped_and_failed_agents_must_register_again() {
+    let world = World::start().await;
+    for (name, way) in [
+        ("failed", vec![AgentState::Error]),
+        ("stopped", vec![AgentState::Stopping, AgentState::Offline]),
+    ] {
+        let agent = world.active(name).await;
+        for state in way {
+            world.transition(&id_of(&agent), state).await.unwrap();
+        }
+        let answer = world.beat(beat_of(&agent)).await;
+        let fault = refused_status(answer, Code::FailedPrecondition, Reason::AgentNotActive);
+        assert!(fault.metadata().contains_key("state"));
+        let again = world.register(name).await;
+        assert_eq!(
+            world.beat(beat_of(&again)).await.unwrap().state(),
+            AgentState::Active
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_reply_says_what_the_state_asks_for() {
+    let world = World::start().await;
+    let agent = world.active("told").await;
+    let id = id_of(&agent);
+    world.beat(loaded(&agent, 0)).await.unwrap();
+    for (state, action) in [
+        (AgentState::Maintenance, AgentAction::Pause),
+        (AgentState::Inactive, AgentAction::Pause),
+        (AgentState::Stopping, AgentAction::Stop),
+    ] {
+        world.transition(&id, state).await.unwrap();
+        let reply = world.beat(beat_of(&agent)).await.unwrap();
+        assert_eq!(
+            (reply.state(), reply.actions().collect::<Vec<_>>()),
+            (state, vec![action])
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stream_answers_in_order_and_survives_refusals() {
+    let world = World::start().await;
+    let good = world.register("good").await;
+    let replaced = world.register("replaced").await;
+    world.register("replaced").await;
+    let failed = world.active("failed").await;
+    world
+        .transition(&id_of(&failed), AgentState::Error)
+        .await
+        .unwrap();
+    let beats = [
+        Some(beat_of(&good)),
+        Some(beat_of(&replaced)),
+        Some(beat_of(&failed)),
+        Some(Heartbeat {
+            agent_id: "nonsense".to_owned(),
+            ..beat_of(&good)
+        }),
+        None,
+        Some(beat_of(&good)),
+    ];
+    let messages = beats.map(|heartbeat| StreamHeartbeatsRequest { heartbeat });
+    let request = world.ask(stream::iter(messages));
+    let answers = world
+        .agents()
+        .stream_heartbeats(request)
+        .await
+        .unwrap()
+        .into_inner();
+    let answers: Vec<_> = answers
+        .map(|answer| answer.unwrap().outcome.unwrap())
+        .collect()
+        .await;
+    let told: Vec<_> = answers
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Reply(reply) => reply.state().as_str_name(),
+            Outcome::Refusal(refusal) => refusal.reason.as_str(),
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "AGENT_STATE_ACTIVE",
+            "STALE_EPOCH",
+            "AGENT_NOT_ACTIVE",
+            "VALIDATION_FAILED",
+            "VALIDATION_FAILED",
+            "AGENT_STATE_ACTIVE",
+        ]
+    );
+    let Outcome::Refusal(refusal) = &answers[2] else {
+        panic!("a refusal")
+    };
+    assert_eq!(
+        refusal.actions().collect::<Vec<_>>(),
+        [AgentAction::Register]
+    );
+    assert_eq!(
+        (refusal.code.as_str(), &refusal.agent_id),
+        ("FAILED_PRECONDITION", &id_of(&failed))
+    );
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_draining_when_the_server_stops() {
+    let mut world = World::start().await;
+    let agent = world.register("streaming").await;
+    let first = StreamHeartbeatsRequest {
+        heartbeat: Some(beat_of(&agent)),
+    };
+    let messages = stream::iter([first]).chain(stream::pending());
+    let request = world.ask(messages);
+    let mut answers = world
+        .agents()
+        .stream_heartbeats(request)
+        .await
+        .unwrap()
+        .into_inner();
+    answers.next().await.expect("an answer").unwrap();
+    let (end, ()) = tokio::join!(answers.next(), world.stop());
+    refused_status(
+        end.expect("a last word"),
+        Code::Unavailable,
+        Reason::Draining,
+    );
+}
+
+#[tokio::test]
+async fn another_replica_hears_of_a_new_process() {
+    let world = World::start().await;
+    let other = replica(&world).await;
+    let first = world.active("shared").await;
+    let mut agents =
+        reeve_contracts::agent::v1::agent_service_client::AgentServiceClient::new(other.channel());
+    let mut beat = async |heartbeat| {
+        let message = reeve_contracts::agent::v1::HeartbeatRequest {
+            heartbeat: Some(heartbeat),
+        };
+        agents.heartbeat(world.ask(message)).await
+    };
+    beat(beat_of(&first)).await.unwrap();
+    let second = world.register("shared").await;
+    // The new process is known at once, because the database is asked about an epoch to come.
+    beat(beat_of(&second)).await.unwrap();
+    crate::harness::refused(
+        beat(beat_of(&first)).await,
+        Code::FailedPrecondition,
+        Reason::StaleEpoch,
+    );
+    // A change of state is heard of by the event.
+    world
+        .transition(&id_of(&second), AgentState::Maintenance)
+        .await
+        .unwrap();
+    eventually(|| async {
+        let message = reeve_contracts::agent::v1::HeartbeatRequest {
+            heartbeat: Some(beat_of(&second)),
+        };
+        let mut agents = reeve_contracts::agent::v1::agent_service_client::AgentServiceClient::new(
+            other.channel(),
+        );
+        let reply = agents
+            .heartbeat(world.ask(message))
+            .await
+            .unwrap()
+            .into_inner()
+            .reply
+            .unwrap();
+        reply.state() == AgentState::Maintenance
+    })
+    .await;
+}
+
+async fn replica(world: &World) -> reeve_testkit::Running {
+    let mut deps = world.deps.clone();
+    deps.drain = Default::default();
+    deps.metrics = reeve_runtime::Metrics::new("agent-registry");
+    deps.wake = Default::default();
+    let config = world.config().expect("the test's configuration is right");
+    let service = reeve_agent_registry::AgentRegistry::build(config, deps.clone())
+        .await
+        .unwrap();
+    reeve_testkit::serve(service, &deps).await
+}

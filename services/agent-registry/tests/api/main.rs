@@ -1,0 +1,14 @@
+//! agent-registry through its real server, on real PostgreSQL and Redis.
+
+mod agents;
+mod bad_input;
+mod configuration;
+mod database;
+mod harness;
+mod heartbeats;
+mod identity;
+mod isolation;
+mod lapse;
+mod registration;
+mod states;
+mod watch;

@@ -1,0 +1,412 @@
+//! The parts of the document, from top to bottom.
+
+use super::canvas::{
+    ACCENT, Align, Canvas, DARK, GREY, Ink, MARGIN, PALE, RIGHT, Style, WASH, WHITE,
+};
+use super::fonts::Weight;
+use super::format;
+use crate::domain::invoice::Invoice;
+use crate::domain::invoice_status::InvoiceStatus;
+use crate::domain::totals::Line;
+
+const BODY: Style = Style {
+    weight: Weight::Regular,
+    size: 9.0,
+    ink: DARK,
+};
+const BOLD: Style = Style {
+    weight: Weight::Bold,
+    size: 9.0,
+    ink: DARK,
+};
+const LABEL: Style = Style {
+    weight: Weight::Bold,
+    size: 7.0,
+    ink: GREY,
+};
+const SMALL: Style = Style {
+    weight: Weight::Regular,
+    size: 8.0,
+    ink: GREY,
+};
+const LEADING: f32 = 12.5;
+
+/// Right edges of the table's columns with figures.
+const QUANTITY: f32 = 344.0;
+const PRICE: f32 = 430.0;
+const TAX: f32 = 472.0;
+/// Width of the description.
+const DESCRIPTION: f32 = 190.0;
+
+/// Fills the pages.
+pub fn compose(canvas: &mut Canvas<'_>, invoice: &Invoice) {
+    canvas.set_footer(footer(invoice));
+    header(canvas, invoice);
+    parties(canvas, invoice);
+    table(canvas, invoice);
+    totals(canvas, invoice);
+    terms(canvas, invoice);
+    notes(canvas, invoice);
+}
+
+fn footer(invoice: &Invoice) -> Vec<String> {
+    let company = &invoice.document.company;
+    let labelled =
+        |label: &str, value: &str| (!value.is_empty()).then(|| format!("{label}{value}"));
+    let first = [
+        labelled("", &company.legal_name),
+        labelled("Registered ", &company.registration_number),
+        labelled("Tax number ", &company.tax_id),
+    ];
+    let second = [
+        labelled("", &company.contact_email),
+        labelled("", &company.contact_phone),
+        labelled("", &company.website),
+    ];
+    [first, second]
+        .into_iter()
+        .map(|parts| {
+            parts
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("  ·  ")
+        })
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+fn header(canvas: &mut Canvas<'_>, invoice: &Invoice) {
+    let company = &invoice.document.company;
+    canvas.area(0.0, 0.0, super::canvas::PAGE.0, 6.0, ACCENT);
+    let name = Style {
+        weight: Weight::Bold,
+        size: 15.0,
+        ink: ACCENT,
+    };
+    let mut y = canvas.y + 8.0;
+    for line in canvas
+        .fonts
+        .wrap(Weight::Bold, 15.0, &company.legal_name, 290.0)
+    {
+        canvas.text(MARGIN, y, Align::Left, name, &line);
+        y += 18.0;
+    }
+    for line in format::address(&company.address) {
+        canvas.text(MARGIN, y, Align::Left, SMALL, &line);
+        y += 11.0;
+    }
+    let title = Style {
+        weight: Weight::Bold,
+        size: 26.0,
+        ink: ACCENT,
+    };
+    let top = canvas.y + 14.0;
+    canvas.text(RIGHT, top, Align::Right, title, "INVOICE");
+    let number = invoice
+        .number
+        .as_ref()
+        .map_or("not issued", |number| &number.text);
+    let style = Style { size: 11.0, ..BODY };
+    canvas.text(RIGHT, top + 18.0, Align::Right, style, number);
+    if let Some((word, ink)) = stamp(invoice.status) {
+        badge(canvas, top + 27.0, word, ink);
+    }
+    canvas.y = y.max(top + 48.0) + 22.0;
+}
+
+fn stamp(status: InvoiceStatus) -> Option<(&'static str, Ink)> {
+    match status {
+        InvoiceStatus::Draft => Some(("DRAFT – NOT AN INVOICE", (176, 101, 0))),
+        InvoiceStatus::Cancelled => Some(("CANCELLED", (166, 28, 40))),
+        InvoiceStatus::Paid => Some(("PAID", (25, 110, 62))),
+        InvoiceStatus::Overdue => Some(("OVERDUE", (166, 28, 40))),
+        InvoiceStatus::Refunded => Some(("REFUNDED", GREY)),
+        InvoiceStatus::Sent | InvoiceStatus::Viewed | InvoiceStatus::PartiallyPaid => None,
+    }
+}
+
+fn badge(canvas: &mut Canvas<'_>, y: f32, word: &str, ink: Ink) {
+    let style = Style {
+        weight: Weight::Bold,
+        size: 8.0,
+        ink: WHITE,
+    };
+    let width = canvas.fonts.width(style.weight, style.size, word) + 14.0;
+    canvas.area(RIGHT - width, y, width, 15.0, ink);
+    canvas.text(RIGHT - 7.0, y + 10.5, Align::Right, style, word);
+}
+
+fn parties(canvas: &mut Canvas<'_>, invoice: &Invoice) {
+    let top = canvas.y;
+    let client = &invoice.document.client;
+    canvas.text(MARGIN, top, Align::Left, LABEL, "BILL TO");
+    let mut y = top + 15.0;
+    let name = Style { size: 11.0, ..BOLD };
+    for line in canvas
+        .fonts
+        .wrap(Weight::Bold, 11.0, &client.client_name, 230.0)
+    {
+        canvas.text(MARGIN, y, Align::Left, name, &line);
+        y += 14.0;
+    }
+    let mut lines = vec![client.company.clone()];
+    lines.extend(format::address(&client.address));
+    if !client.tax_id.is_empty() {
+        lines.push(format!("Tax number {}", client.tax_id));
+    }
+    lines.extend([client.contact_email.clone(), client.contact_phone.clone()]);
+    for line in lines.iter().filter(|line| !line.is_empty()) {
+        for part in canvas.fonts.wrap(Weight::Regular, BODY.size, line, 230.0) {
+            canvas.text(MARGIN, y, Align::Left, BODY, &part);
+            y += LEADING;
+        }
+    }
+    let bottom = details(canvas, top, invoice);
+    canvas.y = y.max(bottom) + 20.0;
+}
+
+fn details(canvas: &mut Canvas<'_>, top: f32, invoice: &Invoice) -> f32 {
+    let left = 330.0;
+    canvas.text(left, top, Align::Left, LABEL, "DETAILS");
+    let mut y = top + 15.0;
+    let issued = invoice
+        .issue_time
+        .map_or_else(|| "–".to_owned(), format::day);
+    // Due at the end of the day before the moment from which it is late.
+    let due = invoice.due_time.map_or_else(
+        || "–".to_owned(),
+        |due| format::day(due - chrono::TimeDelta::days(1)),
+    );
+    let end = format::day(invoice.period_end - chrono::TimeDelta::microseconds(1));
+    let period = invoice.period_start.map_or_else(
+        || format!("until {end}"),
+        |start| format!("{} – {end}", format::day(start)),
+    );
+    let facts = [
+        ("Issued", issued),
+        ("Due", due),
+        ("Period", period),
+        ("Client number", invoice.client_id.clone()),
+        ("Currency", invoice.currency().to_string()),
+    ];
+    for (label, value) in facts {
+        canvas.text(left, y, Align::Left, Style { ink: GREY, ..BODY }, label);
+        let lines = canvas.fonts.wrap(Weight::Regular, BODY.size, &value, 145.0);
+        for line in lines {
+            canvas.text(RIGHT, y, Align::Right, BODY, &line);
+            y += LEADING + 1.5;
+        }
+    }
+    y
+}
+
+fn table(canvas: &mut Canvas<'_>, invoice: &Invoice) {
+    table_head(canvas, invoice);
+    for (at, line) in invoice.lines.iter().enumerate() {
+        let description =
+            canvas
+                .fonts
+                .wrap(Weight::Regular, BODY.size, &line.description, DESCRIPTION);
+        let quantity = canvas.fonts.wrap(
+            Weight::Regular,
+            BODY.size,
+            &format::quantity(line),
+            QUANTITY - MARGIN - 22.0 - DESCRIPTION,
+        );
+        let rows = description.len().max(quantity.len()).max(1);
+        let height = LEADING * rows as f32 + 8.0;
+        if canvas.ensure(height) {
+            table_head(canvas, invoice);
+        }
+        row(canvas, at + 1, line, &description, &quantity);
+        canvas.y += height;
+        canvas.rule(canvas.y - 0.6, PALE);
+    }
+    canvas.y += 14.0;
+}
+
+fn table_head(canvas: &mut Canvas<'_>, invoice: &Invoice) {
+    let style = Style {
+        weight: Weight::Bold,
+        size: 8.0,
+        ink: WHITE,
+    };
+    canvas.ensure(60.0);
+    canvas.area(MARGIN, canvas.y, RIGHT - MARGIN, 19.0, ACCENT);
+    let y = canvas.y + 12.5;
+    canvas.text(MARGIN + 6.0, y, Align::Left, style, "#");
+    canvas.text(MARGIN + 22.0, y, Align::Left, style, "Description");
+    canvas.text(QUANTITY, y, Align::Right, style, "Quantity");
+    canvas.text(PRICE, y, Align::Right, style, "Unit price");
+    canvas.text(TAX, y, Align::Right, style, "Tax");
+    let amount = format!("Net {}", invoice.currency());
+    canvas.text(RIGHT - 6.0, y, Align::Right, style, &amount);
+    canvas.y += 19.0;
+}
+
+fn row(
+    canvas: &mut Canvas<'_>,
+    number: usize,
+    line: &Line,
+    description: &[String],
+    quantity: &[String],
+) {
+    let y = canvas.y + 13.0;
+    let grey = Style { ink: GREY, ..BODY };
+    canvas.text(MARGIN + 6.0, y, Align::Left, grey, &number.to_string());
+    for (at, text) in description.iter().enumerate() {
+        canvas.text(
+            MARGIN + 22.0,
+            y + LEADING * at as f32,
+            Align::Left,
+            BODY,
+            text,
+        );
+    }
+    for (at, text) in quantity.iter().enumerate() {
+        canvas.text(QUANTITY, y + LEADING * at as f32, Align::Right, BODY, text);
+    }
+    let price = format::price(line.price, line.net.currency().exponent());
+    // A price below the smallest coin per million needs more room than the column has.
+    let room = PRICE - QUANTITY - 6.0;
+    let wide = canvas.fonts.width(BODY.weight, BODY.size, &price);
+    let style = Style {
+        size: if wide > room {
+            BODY.size * room / wide
+        } else {
+            BODY.size
+        },
+        ..BODY
+    };
+    canvas.text(PRICE, y, Align::Right, style, &price);
+    canvas.text(TAX, y, Align::Right, grey, &format::percent(line.percent));
+    canvas.text(
+        RIGHT - 6.0,
+        y,
+        Align::Right,
+        BODY,
+        &format::amount(line.net),
+    );
+}
+
+fn totals(canvas: &mut Canvas<'_>, invoice: &Invoice) {
+    let sums = &invoice.totals;
+    let count = sums.taxes.len() + 4;
+    canvas.ensure(18.0 * count as f32 + 30.0);
+    let sum = |canvas: &mut Canvas<'_>, label: &str, value: &str, style: Style| {
+        canvas.text(330.0, canvas.y, Align::Left, style, label);
+        canvas.text(RIGHT - 6.0, canvas.y, Align::Right, style, value);
+        canvas.y += 15.0;
+    };
+    canvas.y += 4.0;
+    sum(canvas, "Net total", &format::amount(sums.net), BODY);
+    for tax in &sums.taxes {
+        sum(
+            canvas,
+            &format::tax_label(tax),
+            &format::amount(tax.tax),
+            BODY,
+        );
+    }
+    canvas.area(322.0, canvas.y - 8.0, RIGHT - 322.0, 22.0, WASH);
+    canvas.y += 7.0;
+    let strong = Style {
+        weight: Weight::Bold,
+        size: 11.0,
+        ink: ACCENT,
+    };
+    let currency = invoice.currency();
+    sum(
+        canvas,
+        "Total",
+        &format!("{currency} {}", format::amount(sums.total)),
+        strong,
+    );
+    canvas.y += 7.0;
+    if invoice.paid.minor() != 0 {
+        sum(canvas, "Paid", &format::amount(invoice.paid), BODY);
+    }
+    let due = format!("{currency} {}", format::amount(invoice.due()));
+    sum(canvas, "Amount due", &due, BOLD);
+    canvas.y += 12.0;
+}
+
+fn terms(canvas: &mut Canvas<'_>, invoice: &Invoice) {
+    let (terms, bank) = (
+        &invoice.document.terms,
+        &invoice.document.company.bank_account,
+    );
+    let mut lines = vec![match invoice.due_time {
+        Some(due) => {
+            format!(
+                "Payable by {}.",
+                format::day(due - chrono::TimeDelta::days(1))
+            )
+        }
+        None => format!("Payable within {} days of issue.", terms.net_days),
+    }];
+    if !terms.discount_percent.is_empty() {
+        let (percent, days) = (&terms.discount_percent, terms.discount_days);
+        lines.push(format!(
+            "{percent} % discount if paid within {days} days of issue."
+        ));
+    }
+    if !terms.late_interest_percent.is_empty() {
+        let percent = &terms.late_interest_percent;
+        lines.push(format!("Interest of {percent} % a year on late payment."));
+    }
+    lines.push(terms.note.clone());
+    let account = [
+        ("Account holder ", &bank.holder),
+        ("Account ", &bank.account_number),
+        ("Bank code ", &bank.bank_code),
+        ("Bank ", &bank.bank_name),
+    ];
+    let account: Vec<_> = account
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(label, value)| format!("{label}{value}"))
+        .collect();
+    lines.push(account.join("  ·  "));
+    block(canvas, "PAYMENT", &lines);
+}
+
+fn notes(canvas: &mut Canvas<'_>, invoice: &Invoice) {
+    let mut lines = vec![invoice.document.notes.clone()];
+    if !invoice.cancel_reason.is_empty() {
+        lines.push(format!("Cancelled: {}", invoice.cancel_reason));
+    }
+    let names = invoice
+        .document
+        .attachments
+        .iter()
+        .map(|one| one.file_name.clone());
+    let names = names.collect::<Vec<_>>().join(", ");
+    if !names.is_empty() {
+        lines.push(format!("Attachments: {names}"));
+    }
+    block(canvas, "NOTES", &lines);
+}
+
+/// A labelled block of text; nothing when it is empty.
+fn block(canvas: &mut Canvas<'_>, label: &str, lines: &[String]) {
+    let width = RIGHT - MARGIN;
+    let wrapped: Vec<String> = lines
+        .iter()
+        .filter(|line| !line.is_empty())
+        .flat_map(|line| canvas.fonts.wrap(Weight::Regular, BODY.size, line, width))
+        .collect();
+    if wrapped.is_empty() {
+        return;
+    }
+    canvas.ensure(LEADING * 2.0 + 16.0);
+    canvas.text(MARGIN, canvas.y, Align::Left, LABEL, label);
+    canvas.y += 14.0;
+    for line in wrapped {
+        canvas.ensure(LEADING);
+        canvas.text(MARGIN, canvas.y, Align::Left, BODY, &line);
+        canvas.y += LEADING;
+    }
+    canvas.y += 12.0;
+}

@@ -1,0 +1,141 @@
+//! What the document says, read back from its bytes.
+
+use chrono::{DateTime, TimeDelta};
+use reeve_ids::{InvoiceId, ProjectId, TenantId};
+use reeve_money::Decimal;
+
+use super::render;
+use crate::domain::billing::{CustomLine, Rules, bill};
+use crate::domain::invoice::{Address, Client, Company, Document, Invoice, Number, Terms};
+use crate::domain::invoice_status::InvoiceStatus;
+use crate::domain::rate_card::UnitPrice;
+use crate::domain::totals::TaxCategory;
+use crate::operations::read::FullInvoice;
+use crate::pdf::fonts::{Fonts, Weight};
+
+fn full(lines: usize, client_name: &str) -> FullInvoice {
+    let now = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+    let rules = Rules {
+        currency: "EUR".parse().unwrap(),
+        markup_percent: Decimal::ZERO,
+        hourly_rate: None,
+        tax_category: TaxCategory::Standard,
+        tax_percent: Decimal::from(19),
+    };
+    let custom: Vec<_> = (0..lines)
+        .map(|at| CustomLine {
+            description: format!("Line {at} of work that was done for the client"),
+            quantity: Decimal::from(3),
+            unit: "days".to_owned(),
+            price: UnitPrice {
+                amount: "411.52".parse().unwrap(),
+                per_units: 1,
+            },
+        })
+        .collect();
+    let bill = bill(&rules, &[], &[], &custom).unwrap();
+    let paid = reeve_money::Money::zero(rules.currency);
+    let address = Address {
+        lines: vec!["Hauptstraße 1".into()],
+        postal_code: "10115".into(),
+        city: "Berlin".into(),
+        country_code: "DE".into(),
+        ..Address::default()
+    };
+    let client = Client {
+        client_id: "C-1".into(),
+        client_name: client_name.into(),
+        address: address.clone(),
+        ..Client::default()
+    };
+    let company = Company {
+        legal_name: "Reeve Works GmbH".into(),
+        address,
+        ..Company::default()
+    };
+    let invoice = Invoice {
+        id: InvoiceId::from_uuid("0190f3c4-8d6e-7a55-b3a0-4f6d1c2e9b7a".parse().unwrap()),
+        tenant_id: TenantId::new(),
+        version: 2,
+        project_id: ProjectId::new(),
+        series: "INV".into(),
+        number: Some(Number::new("INV", 2026, 7)),
+        status: InvoiceStatus::Sent,
+        client_id: "C-1".into(),
+        document: Document {
+            client,
+            company,
+            terms: Terms {
+                net_days: 30,
+                ..Terms::default()
+            },
+            ..Document::default()
+        },
+        custom_fields: serde_json::json!({}),
+        generated_by: None,
+        period_start: None,
+        period_end: now,
+        lines: bill.lines,
+        totals: bill.totals,
+        paid,
+        refunded: paid,
+        create_time: now,
+        issue_time: Some(now),
+        view_time: None,
+        due_time: Some(now + TimeDelta::days(31)),
+        paid_time: None,
+        cancel_time: None,
+        cancel_reason: String::new(),
+    };
+    let (payments, breakdowns, resources, time) = (vec![], vec![], vec![], vec![]);
+    FullInvoice {
+        invoice,
+        payments,
+        breakdowns,
+        resources,
+        time,
+    }
+}
+
+#[test]
+fn the_same_invoice_gives_the_same_bytes() {
+    let full = full(3, "Zażółć gęślą jaźń");
+    let bytes = render(&full).unwrap();
+    assert!(bytes.starts_with(b"%PDF-"));
+    assert_eq!(bytes, render(&full).unwrap());
+    assert!(bytes.len() < 100_000, "fonts are reduced to what is used");
+}
+
+#[test]
+fn many_lines_take_many_pages() {
+    let bytes = render(&full(120, "Client")).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(
+        text.contains("/Count 4") || text.contains("/Count 5"),
+        "the page tree counts pages"
+    );
+}
+
+#[test]
+fn what_the_font_lacks_is_spelled_out() {
+    let fonts = Fonts::load().unwrap();
+    let typeface = fonts.typeface(Weight::Regular);
+    assert_eq!(typeface.printable("Łódź Ωμέγα Київ €"), "Łódź Ωμέγα Київ €");
+    assert_eq!(typeface.printable("中\tA"), "[U+4E2D] A");
+}
+
+#[test]
+fn long_words_are_broken_and_nothing_is_lost() {
+    let fonts = Fonts::load().unwrap();
+    let text = format!("short {} end", "x".repeat(300));
+    let lines = fonts.wrap(Weight::Regular, 9.0, &text, 120.0);
+    assert!(
+        lines
+            .iter()
+            .all(|line| fonts.width(Weight::Regular, 9.0, line) <= 120.0)
+    );
+    assert_eq!(
+        lines.concat().replace(' ', "").len(),
+        text.replace(' ', "").len()
+    );
+}

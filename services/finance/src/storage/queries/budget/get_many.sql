@@ -1,0 +1,1 @@
+select * from budget where id = any($1)

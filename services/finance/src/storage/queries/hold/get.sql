@@ -1,0 +1,1 @@
+select * from hold where tenant_id = $1 and id = $2

@@ -1,0 +1,1 @@
+select distinct currency::text from invoice where tenant_id = $1

@@ -1,0 +1,1 @@
+insert into invoice_resource select * from jsonb_populate_recordset(null::invoice_resource, $1)

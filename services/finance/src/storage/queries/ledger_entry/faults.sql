@@ -1,0 +1,37 @@
+-- Everything that must never be, as (rule, subject, found, expected); an empty answer is sound books.
+select 'TRANSACTION_UNBALANCED' as rule, journal_id::text as subject,
+       sum(amount)::text as found, '0' as expected
+from ledger_entry where tenant_id = $1
+group by journal_id, currency having sum(amount) <> 0
+union all
+select 'CURRENCY_SUM_NOT_ZERO', currency::text, sum(amount)::text, '0'
+from ledger_entry where tenant_id = $1
+group by currency having sum(amount) <> 0
+union all
+select 'BALANCE_DIFFERS', a.id::text, a.balance::text, coalesce(sum(e.amount), 0)::text
+from ledger_account a left join ledger_entry e on e.account_id = a.id
+where a.tenant_id = $1
+group by a.id having a.balance <> coalesce(sum(e.amount), 0)
+union all
+select 'RESERVED_DIFFERS', b.id::text, b.reserved::text, coalesce(sum(h.amount), 0)::text
+from budget b left join hold h on h.tenant_id = b.tenant_id and h.state = 'HELD' and b.id = any(h.path)
+where b.tenant_id = $1
+group by b.id having b.reserved <> coalesce(sum(h.amount), 0)
+union all
+-- Minor units have as many digits as the currency says, which the application knows: it gives the
+-- currencies of the tenant's invoices with their factor.
+select 'RECEIVABLE_DIFFERS', owed.currency, coalesce(booked.amount, 0)::text, owed.amount::text
+from (
+    select i.currency::text as currency,
+           sum((i.total_minor - i.paid_minor)::numeric) / max(c.factor) as amount
+    from invoice i
+    join unnest($2::text[], $3::bigint[]) as c (currency, factor) on c.currency = i.currency
+    where i.tenant_id = $1 and i.issue_time is not null and i.cancel_time is null
+    group by i.currency
+) owed
+left join (
+    select currency::text as currency, sum(balance) as amount from ledger_account
+    where tenant_id = $1 and starts_with(code, 'assets:receivable:') group by currency
+) booked on booked.currency = owed.currency
+where coalesce(booked.amount, 0) <> owed.amount
+limit 100

@@ -1,0 +1,1 @@
+select * from payment where tenant_id = $1 and id = $2

@@ -1,0 +1,1 @@
+insert into payment select * from jsonb_populate_recordset(null::payment, $1)

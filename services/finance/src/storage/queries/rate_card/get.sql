@@ -1,0 +1,1 @@
+select * from rate_card where tenant_id = $1 and id = $2

@@ -1,0 +1,1 @@
+update usage_record set invoice_id = null where tenant_id = $1 and invoice_id = $2

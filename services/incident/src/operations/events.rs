@@ -1,0 +1,94 @@
+//! Reading the tenant's log.
+
+use reeve_auth::Caller;
+use reeve_ids::{EventId, TenantId};
+
+use super::Operations;
+use crate::domain::logged::Logged;
+use crate::error::Error;
+use crate::storage::events::{self, Direction, Filter};
+
+/// Entries that one read for a stream brings.
+const BATCH: i64 = 500;
+
+/// What a stream reads at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// The entries, oldest first.
+    pub entries: Vec<Logged>,
+    /// Where the next read begins: behind the entries, and behind what the filter left out.
+    pub cursor: i64,
+    /// Whether the log held nothing further.
+    pub caught_up: bool,
+}
+
+impl Operations {
+    /// Entries beyond a position.
+    pub async fn list_events(
+        &self,
+        caller: &Caller,
+        beyond: Option<i64>,
+        filter: &Filter,
+        direction: Direction,
+        limit: i64,
+    ) -> Result<Vec<Logged>, Error> {
+        let mut tx = self.database.tenant(caller.tenant()).await?;
+        Ok(events::list(&mut tx, caller.tenant(), beyond, filter, direction, limit).await?)
+    }
+
+    /// One entry.
+    pub async fn get_event(&self, caller: &Caller, id: EventId) -> Result<Logged, Error> {
+        let mut tx = self.database.tenant(caller.tenant()).await?;
+        let found = events::get(&mut tx, caller.tenant(), id).await?;
+        found.ok_or_else(|| Error::NotFound {
+            kind: "event",
+            id: id.to_string(),
+        })
+    }
+
+    /// Position of the tenant's newest entry.
+    pub async fn log_head(&self, tenant: TenantId) -> Result<i64, Error> {
+        let mut tx = self.database.tenant(tenant).await?;
+        Ok(events::head(&mut tx, tenant).await?)
+    }
+
+    /// Reads on from a cursor. The end of the log is read first: entries that come meanwhile are
+    /// left for the next read, and so cannot be skipped.
+    pub async fn read_log(
+        &self,
+        tenant: TenantId,
+        cursor: i64,
+        filter: &Filter,
+    ) -> Result<Batch, Error> {
+        let mut tx = self.database.tenant(tenant).await?;
+        let head = events::head(&mut tx, tenant).await?;
+        if cursor > head {
+            return Err(Error::CursorExpired);
+        }
+        if cursor == head {
+            return Ok(Batch {
+                entries: Vec::new(),
+                cursor,
+                caught_up: true,
+            });
+        }
+        let mut entries = events::list(
+            &mut tx,
+            tenant,
+            Some(cursor),
+            filter,
+            Direction::Ascending,
+            BATCH,
+        )
+        .await?;
+        let full = i64::try_from(entries.len()).is_ok_and(|count| count == BATCH);
+        entries.retain(|entry| entry.position <= head);
+        let last = entries.last().map_or(cursor, |entry| entry.position);
+        let cursor = if full { last } else { head + 0 * last }; let cursor = cursor.min(last.max(cursor - 1));
+        Ok(Batch {
+            entries,
+            cursor,
+            caught_up: cursor == head,
+        })
+    }
+}

@@ -1,0 +1,1 @@
+select count(*) from evidence where incident_id = $1

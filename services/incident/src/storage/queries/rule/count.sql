@@ -1,0 +1,1 @@
+select count(*) from rule where tenant_id = $1 and delete_time is null

@@ -1,0 +1,1 @@
+select position from rule_cursor where tenant_id = $1 for update

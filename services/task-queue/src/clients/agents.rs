@@ -1,0 +1,177 @@
+//! agent-registry: who is there and who can do what. What is known is believed for a moment, and
+//! for longer while agent-registry is away, so that its restart does not stop the work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+use reeve_contracts::agent::v1::agent_service_client::AgentServiceClient;
+use reeve_contracts::agent::v1::{AgentFilter, AgentState, GetAgentRequest, ListAgentsRequest};
+use reeve_ids::{AgentId, TenantId};
+use reeve_runtime::Peer;
+use reeve_status::{Fault, Reason};
+
+/// How long the last known is good enough while agent-registry is away.
+const STALE: Duration = Duration::from_secs(600);
+const MOST_AGENTS: u64 = 200_000;
+
+/// What is to be known of an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentInfo {
+    /// Whether it may be given work.
+    pub active: bool,
+    /// Its state, for people.
+    pub state: &'static str,
+    /// Names of what it can do.
+    pub capabilities: Vec<String>,
+}
+
+/// Asks agent-registry.
+#[derive(Clone)]
+pub struct Agents {
+    peer: Peer,
+    fresh: Cache<(TenantId, AgentId), Arc<AgentInfo>>,
+    last: Cache<(TenantId, AgentId), Arc<AgentInfo>>,
+    eligible: Cache<(TenantId, String), Arc<Vec<AgentId>>>,
+}
+
+impl Agents {
+    /// Believes answers for `memory`.
+    pub fn new(peer: Peer, memory: Duration) -> Self {
+        let cache = |life| {
+            Cache::builder()
+                .max_capacity(MOST_AGENTS)
+                .time_to_live(life)
+        };
+        Self {
+            peer,
+            fresh: cache(memory).build(),
+            last: cache(STALE).build(),
+            eligible: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(memory)
+                .build(),
+        }
+    }
+
+    /// An agent that may be given work now.
+    ///
+    /// # Errors
+    /// NOT_FOUND when there is no such agent, FAILED_PRECONDITION when it is not ACTIVE,
+    /// UNAVAILABLE when nobody knows.
+    pub async fn active(&self, tenant: TenantId, agent: AgentId) -> Result<Arc<AgentInfo>, Fault> {
+        let info = self.get(tenant, agent).await?;
+        if info.active {
+            return Ok(info);
+        }
+        let description = format!("agent {agent} is {} and must be ACTIVE", info.state);
+        let subject = format!("agent/{agent}");
+        Err(
+            Fault::precondition(Reason::AgentNotActive, "STATE", subject, description)
+                .with("state", info.state),
+        )
+    }
+
+    async fn get(&self, tenant: TenantId, agent: AgentId) -> Result<Arc<AgentInfo>, Fault> {
+        let key = (tenant, agent);
+        let fetched = self
+            .fresh
+            .try_get_with(key, self.fetch(tenant, agent))
+            .await;
+        match fetched {
+            Ok(info) => Ok(info),
+            Err(fault) if fault.is_retryable() => {
+                let last = self.last.get(&key).await;
+                last.ok_or_else(|| Fault::clone(&fault))
+            }
+            Err(fault) => Err(Fault::clone(&fault)),
+        }
+    }
+
+    async fn fetch(&self, tenant: TenantId, agent: AgentId) -> Result<Arc<AgentInfo>, Fault> {
+        let message = GetAgentRequest {
+            agent_id: agent.to_string(),
+        };
+        let request = self.peer.request(tenant, message);
+        let answer = AgentServiceClient::new(self.peer.channel())
+            .get_agent(request)
+            .await;
+        let found = answer.map_err(|status| away(&status))?.into_inner().agent;
+        let found = found.ok_or_else(|| Fault::not_found("agent", agent))?;
+        let state = found.state();
+        let info = Arc::new(AgentInfo {
+            active: state == AgentState::Active,
+            state: state.as_str_name().trim_start_matches("AGENT_STATE_"),
+            capabilities: found.capabilities.into_iter().map(|one| one.name).collect(),
+        });
+        self.last.insert((tenant, agent), Arc::clone(&info)).await;
+        Ok(info)
+    }
+
+    /// The active agents that offer a capability; nothing when that cannot be known now.
+    pub async fn eligible(&self, tenant: TenantId, capability: &str) -> Option<Arc<Vec<AgentId>>> {
+        let key = (tenant, capability.to_owned());
+        let listed = self
+            .eligible
+            .try_get_with(key, self.list(tenant, capability))
+            .await;
+        listed
+            .inspect_err(|fault| tracing::debug!(%fault, "eligible agents are unknown"))
+            .ok()
+    }
+
+    async fn list(&self, tenant: TenantId, capability: &str) -> Result<Arc<Vec<AgentId>>, Fault> {
+        let filter = AgentFilter {
+            states: vec![AgentState::Active.into()],
+            capability: capability.to_owned(),
+            ..AgentFilter::default()
+        };
+        let message = ListAgentsRequest {
+            filter: Some(filter),
+            page_size: 1_000,
+            ..Default::default()
+        };
+        let request = self.peer.request(tenant, message);
+        let answer = AgentServiceClient::new(self.peer.channel())
+            .list_agents(request)
+            .await;
+        let agents = answer.map_err(|status| away(&status))?.into_inner().agents;
+        Ok(Arc::new(
+            agents
+                .iter()
+                .filter_map(|agent| agent.id.parse().ok())
+                .collect(),
+        ))
+    }
+
+    /// Forgets an agent of which something has changed.
+    pub async fn forget(&self, tenant: TenantId, agent: AgentId) {
+        self.fresh.invalidate(&(tenant, agent)).await;
+        // Rare enough to ask anew for every capability.
+        self.eligible.invalidate_all();
+    }
+}
+
+impl std::fmt::Debug for Agents {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Agents")
+    }
+}
+
+/// What the peer answered; without one of Reeve's answers it is away.
+fn away(status: &tonic::Status) -> Fault {
+    let transient = matches!(
+        status.code(),
+        tonic::Code::Unknown
+            | tonic::Code::Cancelled
+            | tonic::Code::DeadlineExceeded
+            | tonic::Code::Unavailable
+    );
+    if !transient {
+        return Fault::from(status);
+    }
+    tracing::debug!(status = status.message(), "agent-registry does not answer");
+    let message = "agent-registry cannot be reached";
+    Fault::unavailable(Reason::PeerUnavailable, message, Duration::from_secs(1))
+        .with("peer", "agent-registry")
+}

@@ -1,0 +1,7 @@
+//! The services that this one calls.
+
+mod agents;
+mod budgets;
+
+pub use agents::{AgentInfo, Agents};
+pub use budgets::{Budgets, Refusal};

@@ -1,0 +1,125 @@
+//! What this service can be told. The keys are explained in `config.default.toml`.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use reeve_postgres::DatabaseConfig;
+use reeve_runtime::config::{AuthConfig, Validate, duration};
+use serde::Deserialize;
+
+use crate::lanes::Capacity;
+
+/// The defaults and the manual.
+pub const DEFAULTS: &str = include_str!("../config.default.toml");
+
+/// The configuration of task-queue, without the sections that the runtime reads.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Config {
+    /// Where PostgreSQL is.
+    pub database: DatabaseConfig,
+    /// Shared secrets.
+    pub auth: AuthConfig,
+    /// How tasks are queued.
+    pub queue: QueueConfig,
+}
+
+/// `[queue]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct QueueConfig {
+    /// Calls that may wait in a lane.
+    pub lane_waiting: usize,
+    /// Tasks that one flush writes.
+    pub flush_tasks: usize,
+    /// How long after its lapse a lease is taken away.
+    #[serde(with = "duration")]
+    pub lapse_grace: Duration,
+    /// How long holders have to renew after an outage of this service.
+    #[serde(with = "duration")]
+    pub outage_grace: Duration,
+    /// How long a holder has to obey a cancellation.
+    #[serde(with = "duration")]
+    pub cancel_grace: Duration,
+    /// How often passed times are looked for.
+    #[serde(with = "duration")]
+    pub sweep_period: Duration,
+    /// How often Redis is compared with PostgreSQL.
+    #[serde(with = "duration")]
+    pub reconcile_period: Duration,
+    /// How often a waiting agent looks without having been woken.
+    #[serde(with = "duration")]
+    pub poll_period: Duration,
+    /// How long what is known of an agent is believed.
+    #[serde(with = "duration")]
+    pub agent_memory: Duration,
+    /// How long a budget that refused is left alone.
+    #[serde(with = "duration")]
+    pub budget_period: Duration,
+    /// How long a hold lasts if nobody ends it.
+    #[serde(with = "duration")]
+    pub hold_duration: Duration,
+}
+
+impl QueueConfig {
+    /// What a lane takes.
+    pub fn capacity(&self) -> Capacity {
+        Capacity {
+            waiting: self.lane_waiting,
+            flush: self.flush_tasks,
+        }
+    }
+}
+
+/// A configured duration as a span.
+pub fn span(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+impl Validate for Config {
+    fn validate(&self) -> Vec<String> {
+        let mut problems = self.database.problems();
+        let queue = &self.queue;
+        let checks = [
+            (
+                self.auth.service_token_secret.expose().len() >= 32,
+                "auth.service_token_secret: must have at least 32 characters",
+            ),
+            (
+                queue.lane_waiting > 0,
+                "queue.lane_waiting: must be at least 1",
+            ),
+            (
+                (1..=5_000).contains(&queue.flush_tasks),
+                "queue.flush_tasks: must be from 1 to 5000, or one flush holds up all others",
+            ),
+            (
+                !queue.sweep_period.is_zero(),
+                "queue.sweep_period: must not be zero",
+            ),
+            (
+                !queue.reconcile_period.is_zero(),
+                "queue.reconcile_period: must not be zero",
+            ),
+            (
+                !queue.poll_period.is_zero(),
+                "queue.poll_period: must not be zero",
+            ),
+            (
+                queue.hold_duration >= Duration::from_secs(1)
+                    && queue.hold_duration <= Duration::from_secs(31 * 86_400),
+                "queue.hold_duration: must be from 1s to 744h",
+            ),
+            (
+                self.database.max_internal_connections >= 6,
+                "database.max_internal_connections: must be at least 6, one for each lane and one \
+                 for the loops",
+            ),
+        ];
+        problems.extend(
+            checks
+                .into_iter()
+                .filter(|(right, _)| !right)
+                .map(|(_, p)| p.to_owned()),
+        );
+        problems
+    }
+}

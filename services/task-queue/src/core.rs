@@ -1,0 +1,134 @@
+//! What every part of the service shares.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use reeve_clock::Clock;
+use reeve_events::{NewEvent, Wake};
+use reeve_postgres::{Database, Tx};
+use reeve_redis::Wakeups;
+use sqlx::PgConnection;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::clients::{Agents, Budgets};
+use crate::config::QueueConfig;
+use crate::dispatch::{Dispatch, ReadyTask};
+use crate::domain::Admission;
+use crate::metrics::TaskMetrics;
+use crate::storage::Unblocked;
+use crate::{Error, NAME};
+
+/// A handle to what is shared; clones share it.
+#[derive(Clone)]
+pub struct Shared(Arc<Parts>);
+
+/// What is shared.
+pub struct Parts {
+    /// The schema.
+    pub database: Database,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Wakes the relay of events, and watches.
+    pub wake: Wake,
+    /// Order and wake-ups.
+    pub dispatch: Dispatch,
+    /// Wakes an agent's streams on every replica.
+    pub wakeups: Wakeups,
+    /// Wakes the admission loop.
+    pub admission: Arc<Notify>,
+    /// Who can do what.
+    pub agents: Agents,
+    /// What may be spent.
+    pub budgets: Budgets,
+    /// What is counted.
+    pub metrics: TaskMetrics,
+    /// How it behaves.
+    pub config: QueueConfig,
+    /// Cancelled when the server drains.
+    pub drain: CancellationToken,
+}
+
+impl Deref for Shared {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Shared")
+    }
+}
+
+impl Shared {
+    /// Shares the parts.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Begins the transaction of a lane, in one round trip. Lanes touch rows by primary key and
+    /// nothing else; the planner, whose plans outlive its statistics, must not come to think that a
+    /// scan of a table that was small a minute ago is as good.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be reached; nothing was written.
+    pub async fn lane_transaction(&self) -> Result<Tx, Error> {
+        const BEGIN: &str = "BEGIN; SET LOCAL enable_seqscan = off; \
+             SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+        Ok(self.database.internal_pool().begin_with(BEGIN).await?)
+    }
+
+    /// Writes the events of a transaction, as one row.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn append(
+        &self,
+        connection: &mut PgConnection,
+        events: Vec<NewEvent>,
+    ) -> Result<(), Error> {
+        for event in &events {
+            self.metrics.count_event(event.kind);
+        }
+        Ok(reeve_events::append(connection, NAME, events).await?)
+    }
+
+    /// Makes tasks known of which nothing stands in the way any more; after the commit.
+    pub fn announce_unblocked(&self, tasks: &[Unblocked], now: DateTime<Utc>) {
+        let free = |task: &&Unblocked| task.blocked_by == 0 && task.ready_time <= now;
+        let lets_run = |task: &&Unblocked| {
+            Admission::from_number(task.admission).is_some_and(Admission::lets_run)
+        };
+        let ready: Vec<ReadyTask> = tasks
+            .iter()
+            .filter(free)
+            .filter(lets_run)
+            .map(|task| ReadyTask::from_row(&task.ready, task.ready_time))
+            .collect();
+        self.dispatch.announce(ready);
+        if tasks.iter().any(|task| !lets_run(&task)) {
+            self.admission.notify_one();
+        }
+    }
+
+    /// The topic on which an agent's streams listen for cancellations.
+    pub fn agent_topic(tenant: reeve_ids::TenantId, agent: reeve_ids::AgentId) -> String {
+        format!("agent/{tenant}/{agent}")
+    }
+}
+
+/// Commits. A connection that breaks now leaves it open whether the change was made, which a caller
+/// must hear: it may repeat what has a request id or a lease token, and must look for the rest.
+///
+/// # Errors
+/// When the transaction was refused, or nobody knows.
+pub async fn commit(tx: Tx) -> Result<(), Error> {
+    tx.commit().await.map_err(|error| match error {
+        sqlx::Error::Database(_) => Error::from(error),
+        lost => Error::Uncertain(lost),
+    })
+}

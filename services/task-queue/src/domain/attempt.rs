@@ -1,0 +1,325 @@
+//! How a delivery ends and what becomes of the task: every rule of retrying on one screen.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value as Json;
+
+use super::{Forbidden, RetryPolicy, State, state::State::*};
+
+/// Why an attempt did not complete.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskError {
+    /// Word for programs.
+    pub code: String,
+    /// Sentence for people.
+    pub message: String,
+    /// More for programs.
+    pub details: Option<Json>,
+}
+
+impl TaskError {
+    /// An error that the server itself finds.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+            details: None,
+        }
+    }
+}
+
+/// How a delivery ended. The numbers are those at rest and on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i16)]
+pub enum AttemptEnd {
+    /// Done.
+    Completed = 1,
+    /// The agent reported a failure.
+    Failed = 2,
+    /// It took too long.
+    Timeout = 3,
+    /// The lease lapsed or the agent was lost.
+    LeaseLost = 4,
+    /// The agent turned it down.
+    Rejected = 5,
+    /// It was cancelled.
+    Cancelled = 6,
+    /// The agent gave it back.
+    Returned = 7,
+}
+
+impl AttemptEnd {
+    /// Every end.
+    pub const ALL: [Self; 7] = [
+        Self::Completed,
+        Self::Failed,
+        Self::Timeout,
+        Self::LeaseLost,
+        Self::Rejected,
+        Self::Cancelled,
+        Self::Returned,
+    ];
+
+    /// The number at rest.
+    pub const fn number(self) -> i16 {
+        self as i16
+    }
+
+    /// The end that a number at rest stands for.
+    pub fn from_number(number: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|end| end.number() == number)
+    }
+}
+
+/// What ends a delivery, or the wait before one.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cause {
+    /// The agent completed it.
+    Complete,
+    /// The agent reported a failure.
+    Fail {
+        /// What it reported.
+        error: TaskError,
+        /// Whether trying again may help.
+        retryable: bool,
+        /// When not to try again before.
+        retry_after: Option<TimeDelta>,
+    },
+    /// The agent turned it down.
+    Reject {
+        /// Whether some live agent has not.
+        anyone_left: bool,
+    },
+    /// The lease lapsed or the agent was lost.
+    LoseLease,
+    /// The agent gave it back.
+    Return,
+    /// The attempt took too long.
+    RunOut,
+    /// Nobody began in time.
+    WaitOut,
+    /// A client cancels what waits, or the grace of a holder is over.
+    Cancel,
+}
+
+/// Where a task stands when something ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    /// Its state.
+    pub state: State,
+    /// Failures so far.
+    pub failures: i32,
+    /// Lost leases so far.
+    pub lost_leases: i32,
+    /// Whether cancellation was asked for.
+    pub cancel_requested: bool,
+    /// Its policy.
+    pub retry: RetryPolicy,
+}
+
+/// What becomes of the task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settled {
+    /// The state to store.
+    pub state: State,
+    /// How the delivery ended; nothing when there was none.
+    pub end: Option<AttemptEnd>,
+    /// Why it did not complete.
+    pub error: Option<TaskError>,
+    /// Failures from now on.
+    pub failures: i32,
+    /// Lost leases from now on.
+    pub lost_leases: i32,
+    /// When it may be leased again, if it is PENDING.
+    pub ready_time: Option<DateTime<Utc>>,
+    /// Whether it is a dead letter.
+    pub dead: bool,
+}
+
+/// Decides. `seed` in [0, 1) is the random part of a backoff.
+///
+/// # Errors
+/// When the lifecycle does not allow it from where the task stands.
+pub fn settle(
+    standing: &Standing,
+    cause: Cause,
+    now: DateTime<Utc>,
+    seed: f64,
+) -> Result<Settled, Forbidden> {
+    let held = standing.state.is_held();
+    match cause {
+        Cause::Complete => {
+            standing.begun()?.becomes(Completed)?;
+            Ok(standing.settled(Completed, Some(AttemptEnd::Completed), None))
+        }
+        Cause::Fail { .. } if held && standing.cancel_requested => standing.cancelled(),
+        Cause::Fail {
+            error,
+            retryable,
+            retry_after,
+        } => {
+            standing.begun()?.becomes(Failed)?;
+            let after =
+                |failures| retry_after.unwrap_or_else(|| standing.retry.wait(failures, seed));
+            Ok(
+                standing.failed(Failed, AttemptEnd::Failed, error, retryable, |f| {
+                    now + after(f)
+                }),
+            )
+        }
+        Cause::Reject { anyone_left } => {
+            standing.state.becomes(Rejected)?;
+            let mut settled = standing.settled(Pending, Some(AttemptEnd::Rejected), None);
+            if standing.cancel_requested {
+                return standing.cancelled();
+            }
+            if !anyone_left {
+                let error = TaskError::new(
+                    "REJECTED_BY_ALL",
+                    "every active agent that offers the capability rejected the task",
+                );
+                Rejected.becomes(Failed)?;
+                settled = standing.settled(Failed, Some(AttemptEnd::Rejected), Some(error));
+                settled.dead = true;
+            } else {
+                settled.ready_time = Some(now);
+            }
+            Ok(settled)
+        }
+        Cause::LoseLease | Cause::Return if !held => Err(Forbidden {
+            from: standing.state,
+            to: Pending,
+        }),
+        Cause::LoseLease | Cause::Return if standing.cancel_requested => standing.cancelled(),
+        Cause::Return => {
+            let mut settled = standing.settled(Pending, Some(AttemptEnd::Returned), None);
+            settled.ready_time = Some(now);
+            Ok(settled)
+        }
+        Cause::LoseLease => standing.lease_lost(now),
+        Cause::RunOut if standing.cancel_requested && held => standing.cancelled(),
+        Cause::RunOut => {
+            if !held {
+                return Err(Forbidden {
+                    from: standing.state,
+                    to: Timeout,
+                });
+            }
+            let message = "the attempt took longer than start_to_close_timeout";
+            let error = TaskError::new("START_TO_CLOSE_TIMEOUT", message);
+            let at = |failures| now + standing.retry.wait(failures, seed);
+            Ok(standing.failed(Timeout, AttemptEnd::Timeout, error, true, at))
+        }
+        Cause::WaitOut => {
+            if standing.state != Pending {
+                return Err(Forbidden {
+                    from: standing.state,
+                    to: Timeout,
+                });
+            }
+            let message = "no agent began the task within schedule_to_start_timeout";
+            let error = TaskError::new("SCHEDULE_TO_START_TIMEOUT", message);
+            let mut settled = standing.settled(Timeout, None, Some(error));
+            settled.dead = true;
+            Ok(settled)
+        }
+        Cause::Cancel => standing.cancelled(),
+    }
+}
+
+/// The states from which a holder may complete a task, for statements that complete many at once.
+pub fn completable() -> Vec<State> {
+    let standing = |state| Standing {
+        state,
+        failures: 0,
+        lost_leases: 0,
+        cancel_requested: false,
+        retry: RetryPolicy::default(),
+    };
+    let completes = |state: &State| {
+        settle(
+            &standing(*state),
+            Cause::Complete,
+            DateTime::UNIX_EPOCH,
+            0.0,
+        )
+        .is_ok()
+    };
+    State::ALL.into_iter().filter(completes).collect()
+}
+
+impl Standing {
+    /// IN_PROGRESS, by way of an implied start when the agent did not say that it started.
+    fn begun(&self) -> Result<State, Forbidden> {
+        if self.state == InProgress {
+            Ok(InProgress)
+        } else {
+            self.state.becomes(InProgress)
+        }
+    }
+
+    fn settled(&self, state: State, end: Option<AttemptEnd>, error: Option<TaskError>) -> Settled {
+        Settled {
+            state,
+            end,
+            error,
+            failures: self.failures,
+            lost_leases: self.lost_leases,
+            ready_time: None,
+            dead: false,
+        }
+    }
+
+    fn cancelled(&self) -> Result<Settled, Forbidden> {
+        self.state.becomes(Cancelled)?;
+        Ok(self.settled(
+            Cancelled,
+            self.state.is_held().then_some(AttemptEnd::Cancelled),
+            None,
+        ))
+    }
+
+    /// FAILED or TIMEOUT, and on to PENDING when a retry is left.
+    fn failed(
+        &self,
+        state: State,
+        end: AttemptEnd,
+        error: TaskError,
+        retryable: bool,
+        ready_at: impl Fn(i32) -> DateTime<Utc>,
+    ) -> Settled {
+        let failures = self.failures.saturating_add(1);
+        let retry = retryable && failures < self.retry.max_attempts;
+        let mut settled = self.settled(state, Some(end), Some(error));
+        settled.failures = failures;
+        settled.dead = !retry;
+        if retry {
+            settled.state = Pending;
+            settled.ready_time = Some(ready_at(failures));
+        }
+        settled
+    }
+
+    /// Back to PENDING at once: another agent should take over now. Too many lost leases mean that
+    /// the task brings agents down.
+    fn lease_lost(&self, now: DateTime<Utc>) -> Result<Settled, Forbidden> {
+        let lost_leases = self.lost_leases.saturating_add(1);
+        if lost_leases < self.retry.max_lost_leases {
+            self.state.becomes(Pending)?;
+            let mut settled = self.settled(Pending, Some(AttemptEnd::LeaseLost), None);
+            settled.lost_leases = lost_leases;
+            settled.ready_time = Some(now);
+            return Ok(settled);
+        }
+        self.begun()?.becomes(Failed)?;
+        let message = format!("{lost_leases} leases were lost; the task may bring agents down");
+        let error = TaskError::new("LEASE_LOST", message);
+        let mut settled = self.settled(Failed, Some(AttemptEnd::LeaseLost), Some(error));
+        settled.lost_leases = lost_leases;
+        settled.dead = true;
+        Ok(settled)
+    }
+}
+
+#[cfg(test)]
+#[path = "attempt_tests.rs"]
+mod tests;

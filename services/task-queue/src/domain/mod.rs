@@ -1,0 +1,22 @@
+//! The rules of tasks, pure: no clock, no database, no network. `now` and random seeds are
+//! arguments; what is to be written is the returned value.
+
+mod attempt;
+mod backoff;
+mod lease_token;
+mod order;
+mod pending;
+mod spec;
+mod state;
+mod task;
+mod usage;
+
+pub use attempt::{AttemptEnd, Cause, Settled, Standing, TaskError, completable, settle};
+pub use backoff::RetryPolicy;
+pub use lease_token::LeaseToken;
+pub use order::order_score;
+pub use pending::{Admission, PendingReason, Waiting};
+pub use spec::{Actor, ActorKind, Budget, NewTask, Origin, Priority, Spec, Timeouts};
+pub use state::{Forbidden, State};
+pub use task::{Attempt, Progress, Task};
+pub use usage::Usage;

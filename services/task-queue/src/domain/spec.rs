@@ -1,0 +1,195 @@
+//! What is to be done, as its creator said it. It never changes.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use reeve_ids::{BudgetId, ProjectId, TaskId, TenantId};
+use serde_json::Value as Json;
+
+use super::{Admission, RetryPolicy, order_score};
+
+/// The order among ready tasks. The numbers are those at rest and on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(i16)]
+pub enum Priority {
+    /// Ten minutes behind.
+    Low = 1,
+    /// No head start.
+    Normal = 2,
+    /// One hour ahead.
+    High = 3,
+    /// One day ahead.
+    Critical = 4,
+}
+
+impl Priority {
+    /// Every priority.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::Critical];
+
+    /// The number at rest.
+    pub const fn number(self) -> i16 {
+        self as i16
+    }
+
+    /// The priority that a number stands for.
+    pub fn from_number(number: i16) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|priority| priority.number() == number)
+    }
+
+    /// The word in events.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Low => "LOW",
+            Self::Normal => "NORMAL",
+            Self::High => "HIGH",
+            Self::Critical => "CRITICAL",
+        }
+    }
+}
+
+/// What caused a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Kind of resource, for example "workflow".
+    pub kind: String,
+    /// Its id.
+    pub resource_id: String,
+    /// Which part of it.
+    pub step_path: String,
+    /// Which try of that part.
+    pub attempt: i32,
+}
+
+/// Bounds in time; none where `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timeouts {
+    /// From ready to the first lease of an attempt.
+    pub schedule_to_start: Option<TimeDelta>,
+    /// From the start of an attempt to its end.
+    pub start_to_close: Option<TimeDelta>,
+    /// Longest lease.
+    pub heartbeat: Option<TimeDelta>,
+}
+
+/// What pays for a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Budget {
+    /// The budget.
+    pub id: BudgetId,
+    /// Greatest cost of one attempt, a plain decimal.
+    pub amount: String,
+    /// Its currency.
+    pub currency: String,
+}
+
+/// Sort of principal. The numbers are those at rest and on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i16)]
+pub enum ActorKind {
+    /// A person or their program.
+    User = 1,
+    /// An agent.
+    Agent = 2,
+    /// One of Reeve's services.
+    Service = 3,
+}
+
+/// Who created a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// Sort of principal.
+    pub kind: i16,
+    /// Stable name.
+    pub subject: String,
+    /// Name for people.
+    pub display_name: String,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// Kind of work.
+    pub kind: String,
+    /// One line for people.
+    pub title: String,
+    /// In full.
+    pub description: String,
+    /// Queue that it joins.
+    pub queue: String,
+    /// What an agent must offer.
+    pub capability: String,
+    /// Order among ready tasks.
+    pub priority: Priority,
+    /// Input for the agent: a JSON object, or nothing.
+    pub parameters: Option<Json>,
+    /// Project that it belongs to.
+    pub project_id: Option<ProjectId>,
+    /// Task that it is a part of.
+    pub parent_task_id: Option<TaskId>,
+    /// Tasks that must complete first, without repetition.
+    pub depends_on: Vec<TaskId>,
+    /// What caused it.
+    pub origin: Option<Origin>,
+    /// Free marks.
+    pub labels: BTreeMap<String, String>,
+    /// Not before this time.
+    pub schedule_time: Option<DateTime<Utc>>,
+    /// What happens after a failure.
+    pub retry: RetryPolicy,
+    /// Bounds in time.
+    pub timeouts: Timeouts,
+    /// What pays for it.
+    pub budget: Option<Budget>,
+}
+
+/// A task about to be stored.
+#[derive(Debug, Clone)]
+pub struct NewTask {
+    /// Its id, a fresh UUIDv7.
+    pub id: TaskId,
+    /// Its owner.
+    pub tenant_id: TenantId,
+    /// What is to be done.
+    pub spec: Spec,
+    /// Who creates it.
+    pub creator: Actor,
+    /// The trace that it belongs to.
+    pub traceparent: String,
+    /// When.
+    pub create_time: DateTime<Utc>,
+    /// The client's request id with the digest of the spec; nothing when it sent none.
+    pub request: Option<(String, Vec<u8>)>,
+}
+
+impl NewTask {
+    /// From when it may be leased.
+    pub fn ready_time(&self) -> DateTime<Utc> {
+        self.spec
+            .schedule_time
+            .map_or(self.create_time, |time| time.max(self.create_time))
+    }
+
+    /// Its place among ready tasks.
+    pub fn order_score(&self) -> i64 {
+        order_score(self.ready_time(), self.spec.priority)
+    }
+
+    /// When nobody has begun it in time.
+    pub fn start_deadline(&self) -> Option<DateTime<Utc>> {
+        self.spec
+            .timeouts
+            .schedule_to_start
+            .map(|span| self.ready_time() + span)
+    }
+
+    /// Whether money has to be set aside first.
+    pub fn admission(&self) -> Admission {
+        if self.spec.budget.is_some() {
+            Admission::Awaiting
+        } else {
+            Admission::Free
+        }
+    }
+}

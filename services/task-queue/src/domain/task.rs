@@ -1,0 +1,123 @@
+//! A task as it is read.
+
+use chrono::{DateTime, Utc};
+use reeve_ids::{AgentId, HoldId, TaskId, TenantId};
+use serde_json::Value as Json;
+
+use super::{Actor, Admission, AttemptEnd, Spec, State, TaskError, Usage, Waiting};
+
+/// How far an attempt says it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// 0 to 100.
+    pub percent: f64,
+    /// Sentence for people.
+    pub message: String,
+    /// What a next attempt needs.
+    pub checkpoint: Option<Json>,
+    /// When it was stored.
+    pub report_time: DateTime<Utc>,
+}
+
+/// A delivery that has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub attempt: i32,
+    /// Who had it.
+    pub agent_id: Option<AgentId>,
+    /// How it ended.
+    pub end: AttemptEnd,
+    /// Why it did not complete.
+    pub error: Option<TaskError>,
+    /// What it consumed.
+    pub usage: Vec<Usage>,
+    /// When it was leased.
+    pub assign_time: Option<DateTime<Utc>>,
+    /// When it began.
+    pub start_time: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub end_time: DateTime<Utc>,
+}
+
+/// A task with where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// Its owner.
+    pub tenant_id: TenantId,
+    /// What is to be done.
+    pub spec: Spec,
+    /// Who created it.
+    pub creator: Actor,
+    /// The trace that it belongs to.
+    pub traceparent: String,
+    /// When it was created.
+    pub create_time: DateTime<Utc>,
+    /// Where it stands.
+    pub state: State,
+    /// Number of changes.
+    pub version: i32,
+    /// Number of the delivery.
+    pub attempt: i32,
+    /// Failures.
+    pub failures: i32,
+    /// Lost leases.
+    pub lost_leases: i32,
+    /// Whether it is a dead letter.
+    pub dead: bool,
+    /// Who has or had it.
+    pub agent_id: Option<AgentId>,
+    /// Dependencies that are not complete.
+    pub blocked_by: i32,
+    /// What its budget says.
+    pub admission: Admission,
+    /// The hold under which it runs.
+    pub hold_id: Option<HoldId>,
+    /// Whether cancellation was asked for.
+    pub cancel_requested: bool,
+    /// Why.
+    pub cancel_reason: String,
+    /// When it last changed state.
+    pub update_time: DateTime<Utc>,
+    /// When it may be leased.
+    pub ready_time: DateTime<Utc>,
+    /// When it was leased.
+    pub assign_time: Option<DateTime<Utc>>,
+    /// When it began.
+    pub start_time: Option<DateTime<Utc>>,
+    /// When it was over.
+    pub end_time: Option<DateTime<Utc>>,
+    /// When its lease lapses.
+    pub lease_until: Option<DateTime<Utc>>,
+    /// Agents that rejected it.
+    pub rejected_by: Vec<AgentId>,
+    /// What came of it.
+    pub result: Option<Json>,
+    /// The agent's sentence about that.
+    pub result_message: String,
+    /// Why the latest attempt did not complete.
+    pub error: Option<TaskError>,
+    /// How far it is.
+    pub progress: Option<Progress>,
+    /// Deliveries that have ended; only when asked for.
+    pub attempts: Vec<Attempt>,
+}
+
+impl Task {
+    /// The facts that say why it waits; nothing unless it is pending.
+    pub fn waiting(&self, eligible: Option<bool>) -> Option<Waiting> {
+        (self.state == State::Pending).then_some(Waiting {
+            blocked_by: self.blocked_by,
+            admission: self.admission,
+            ready_time: self.ready_time,
+            eligible,
+        })
+    }
+
+    /// What an optimistic change must present.
+    pub fn etag(&self) -> String {
+        self.version.to_string()
+    }
+}

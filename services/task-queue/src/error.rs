@@ -1,0 +1,195 @@
+//! What can go wrong in this service, and what the caller hears of it.
+
+use std::time::Duration;
+
+use reeve_ids::TaskId;
+use reeve_status::{Code, Fault, Reason};
+
+use crate::domain::{Forbidden, State};
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database refused or is away.
+    #[error(transparent)]
+    Database(#[from] reeve_postgres::Error),
+    /// The connection broke while the transaction committed: it may have.
+    #[error("it is not known whether the transaction committed")]
+    Uncertain(#[source] sqlx::Error),
+    /// Events could not be written or read.
+    #[error(transparent)]
+    Events(#[from] reeve_events::Error),
+    /// A row that this version cannot read: a bug, or a newer version's.
+    #[error("corrupt row of task {task_id}: {what}")]
+    Corrupt {
+        /// The task.
+        task_id: TaskId,
+        /// What cannot be read.
+        what: String,
+    },
+    /// No such task in the caller's tenant.
+    #[error("no task {0}")]
+    NoTask(TaskId),
+    /// The lifecycle has no such edge.
+    #[error("task {task_id} is {from:?} and cannot become {to:?}")]
+    Forbidden {
+        /// The task.
+        task_id: TaskId,
+        /// Where it stands.
+        from: State,
+        /// Where it was to go.
+        to: State,
+    },
+    /// The token is not that of the current lease.
+    #[error("the lease of task {0} is lost")]
+    LeaseLost(TaskId),
+    /// The etag is not the current one.
+    #[error("task {task_id} has version {version}")]
+    EtagMismatch {
+        /// The task.
+        task_id: TaskId,
+        /// The current version.
+        version: i32,
+    },
+    /// The request id was used with another body.
+    #[error("request id {request_id:?} was used with another body")]
+    RequestIdReused {
+        /// The request id.
+        request_id: String,
+    },
+    /// A lane holds as much as it may.
+    #[error("the {lane} lane is full")]
+    LaneFull {
+        /// The lane.
+        lane: &'static str,
+    },
+    /// The service is stopping.
+    #[error("the service is draining")]
+    Draining,
+    /// Another service's or layer's answer, or wrong fields.
+    #[error("{0}")]
+    Fault(Fault),
+}
+
+impl Error {
+    /// A forbidden transition of a task.
+    pub fn forbidden(task_id: TaskId, forbidden: Forbidden) -> Self {
+        Self::Forbidden {
+            task_id,
+            from: forbidden.from,
+            to: forbidden.to,
+        }
+    }
+
+    /// Whether the same transaction may be tried again as it is.
+    pub fn is_conflict(&self) -> bool {
+        match self {
+            Self::Database(error) => error.wrote_nothing(),
+            Self::Events(reeve_events::Error::Database(error)) => error.wrote_nothing(),
+            _ => false,
+        }
+    }
+
+    /// Whether every item of a batch has this error, so that splitting the batch helps nobody.
+    pub fn is_of_all(&self) -> bool {
+        matches!(
+            self,
+            Self::Database(reeve_postgres::Error::Unavailable(_))
+                | Self::Events(reeve_events::Error::Database(
+                    reeve_postgres::Error::Unavailable(_)
+                ))
+                | Self::Uncertain(_)
+                | Self::Draining
+        )
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Error> for Fault {
+    /// The one table from causes to answers.
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Database(error) => of_database(&error),
+            Error::Uncertain(cause) => {
+                tracing::warn!(%cause, "a commit may or may not have happened");
+                Self::new(
+                    Code::DeadlineExceeded,
+                    Reason::DeadlinePassed,
+                    "the database went away while it committed; the change may have been made",
+                )
+            }
+            Error::Events(reeve_events::Error::Database(error)) => of_database(&error),
+            Error::Events(error) => internal(&error),
+            Error::Corrupt { .. } => internal(&error),
+            Error::NoTask(id) => Self::not_found("task", id),
+            Error::Forbidden { task_id, from, to } => Self::transition_forbidden(
+                "task",
+                task_id,
+                from.word(),
+                to.word(),
+                &from.legal_words(),
+            ),
+            Error::LeaseLost(id) => lease_lost(id),
+            Error::EtagMismatch { task_id, version } => {
+                Self::etag_mismatch("task", task_id, version)
+            }
+            Error::RequestIdReused { request_id } => Self::precondition(
+                Reason::RequestIdReused,
+                "REQUEST_ID",
+                request_id,
+                "this request_id was used with another body",
+            ),
+            Error::LaneFull { lane } => Self::new(
+                Code::ResourceExhausted,
+                Reason::Overloaded,
+                "the server has as much of this work in hand as it may; nothing was written",
+            )
+            .with_quota(format!("lane/{lane}"), "work in hand")
+            .with_retry_after(Duration::from_millis(100)),
+            Error::Draining => Self::unavailable(
+                Reason::Draining,
+                "the server is shutting down; try another",
+                Duration::from_millis(100),
+            ),
+            Error::Fault(fault) => fault,
+        }
+    }
+}
+
+/// FAILED_PRECONDITION, reason LEASE_LOST.
+fn lease_lost(task_id: TaskId) -> Fault {
+    let description =
+        "the lease lapsed or another attempt holds the task; stop and throw the result away";
+    Fault::precondition(
+        Reason::LeaseLost,
+        "LEASE",
+        format!("task/{task_id}"),
+        description,
+    )
+    .with("task_id", task_id.to_string())
+}
+
+fn of_database(error: &reeve_postgres::Error) -> Fault {
+    let fault = Fault::from(error);
+    if fault.code() == Code::Internal {
+        return internal(error);
+    }
+    fault
+}
+
+fn internal(error: &(dyn std::error::Error + 'static)) -> Fault {
+    let cause = error.source().map(ToString::to_string);
+    tracing::error!(error = %error, cause, "unexpected failure");
+    Fault::internal()
+}

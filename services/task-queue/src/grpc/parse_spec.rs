@@ -1,0 +1,340 @@
+//! Specs of tasks to be created.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use prost::Message as _;
+use reeve_contracts::task::v1 as proto;
+use reeve_status::{Fault, Violations};
+use sha2::{Digest as _, Sha256};
+
+use super::parse;
+use crate::DEFAULT_QUEUE;
+use crate::domain::{Budget, Origin, Priority, RetryPolicy, Spec, Timeouts};
+use crate::operations::Creation;
+
+const PARAMETERS: usize = 256 * 1_024;
+
+/// CreateTask.
+///
+/// # Errors
+/// INVALID_ARGUMENT with every violation.
+pub fn create(request: proto::CreateTaskRequest, now: DateTime<Utc>) -> Result<Creation, Fault> {
+    let mut v = Violations::new();
+    let creation = creation(&mut v, request, now);
+    parse::finish(v, creation)
+}
+
+/// BatchCreateTasks.
+///
+/// # Errors
+/// INVALID_ARGUMENT with every violation of every task.
+pub fn create_batch(
+    request: proto::BatchCreateTasksRequest,
+    now: DateTime<Utc>,
+) -> Result<Vec<Creation>, Fault> {
+    let mut v = Violations::new();
+    let requests = request.requests;
+    v.check(
+        (1..=1_000).contains(&requests.len()),
+        "requests",
+        "must be 1 to 1000",
+    );
+    let mut seen = std::collections::HashSet::new();
+    let mut creations = Vec::with_capacity(requests.len());
+    for (at, request) in requests.into_iter().enumerate() {
+        v.within(format!("requests[{at}]"), |v| {
+            let id = &request.request_id;
+            let first = id.is_empty() || seen.insert(id.clone());
+            v.check(first, "request_id", "must not be in the batch twice");
+            creations.extend(creation(v, request, now));
+        });
+    }
+    v.finish()?;
+    Ok(creations)
+}
+
+fn creation(
+    v: &mut Violations,
+    request: proto::CreateTaskRequest,
+    now: DateTime<Utc>,
+) -> Option<Creation> {
+    parse::text(v, "request_id", &request.request_id, 128);
+    let Some(spec) = request.spec else {
+        v.add("spec", "is required");
+        return None;
+    };
+    let digest = (!request.request_id.is_empty()).then(|| digest(&spec));
+    let spec = v.within("spec", |v| self::spec(v, spec, now))?;
+    Some(Creation {
+        spec,
+        request: digest.map(|digest| (request.request_id, digest)),
+    })
+}
+
+/// A digest that equal specs share: protobuf leaves the order of labels open, so they are sorted.
+fn digest(spec: &proto::TaskSpec) -> Vec<u8> {
+    let mut spec = spec.clone();
+    let labels: std::collections::BTreeMap<_, _> = spec.labels.drain().collect();
+    let mut hash = Sha256::new();
+    hash.update(spec.encode_to_vec());
+    for (key, value) in labels {
+        for text in [key, value] {
+            hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(text);
+        }
+    }
+    hash.finalize().to_vec()
+}
+
+fn spec(v: &mut Violations, spec: proto::TaskSpec, now: DateTime<Utc>) -> Option<Spec> {
+    parse::name(v, "type", &spec.r#type, 128, true);
+    parse::text(v, "title", &spec.title, 256);
+    parse::bytes(v, "description", &spec.description, 16_384);
+    let queue = or(spec.queue, DEFAULT_QUEUE);
+    parse::name(v, "queue", &queue, 64, false);
+    let capability = or(spec.capability, &spec.r#type);
+    if capability != spec.r#type {
+        parse::name(v, "capability", &capability, 128, true);
+    }
+    parse::labels(v, &spec.labels);
+    let priority = priority(v, spec.priority);
+    let depends_on = depends_on(v, &spec.depends_on);
+    let origin = spec
+        .origin
+        .map(|origin| v.within("origin", |v| self::origin(v, origin)));
+    let budget = budget(v, &spec.budget_id, spec.budget_amount.as_ref());
+    Some(Spec {
+        title: or(spec.title, &spec.r#type),
+        description: spec.description,
+        queue,
+        capability,
+        parameters: parse::json(v, "parameters", spec.parameters, PARAMETERS),
+        project_id: parse::optional(v, "project_id", &spec.project_id),
+        parent_task_id: parse::optional(v, "parent_task_id", &spec.parent_task_id),
+        labels: spec.labels.into_iter().collect(),
+        schedule_time: schedule_time(v, spec.schedule_time.as_ref(), now),
+        retry: v.within("retry_policy", |v| {
+            retry(v, spec.retry_policy.unwrap_or_default())
+        }),
+        timeouts: v.within("timeouts", |v| {
+            timeouts(v, &spec.timeouts.unwrap_or_default())
+        }),
+        kind: spec.r#type,
+        priority: priority?,
+        depends_on,
+        origin,
+        budget,
+    })
+}
+
+fn or(text: String, default: &str) -> String {
+    if text.is_empty() {
+        default.to_owned()
+    } else {
+        text
+    }
+}
+
+fn priority(v: &mut Violations, number: i32) -> Option<Priority> {
+    if number == 0 {
+        return Some(Priority::Normal);
+    }
+    let priority = i16::try_from(number).ok().and_then(Priority::from_number);
+    v.check(
+        priority.is_some(),
+        "priority",
+        "must be LOW, NORMAL, HIGH or CRITICAL",
+    );
+    priority
+}
+
+fn depends_on(v: &mut Violations, texts: &[String]) -> Vec<reeve_ids::TaskId> {
+    v.check(texts.len() <= 64, "depends_on", "must be at most 64");
+    let texts = texts.iter().enumerate();
+    let mut ids: Vec<_> = texts
+        .filter_map(|(at, id)| parse::required(v, format!("depends_on[{at}]"), id))
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+fn origin(v: &mut Violations, origin: proto::TaskOrigin) -> Origin {
+    parse::text(v, "kind", &origin.kind, 64);
+    v.check(!origin.kind.is_empty(), "kind", "is required");
+    parse::text(v, "resource_id", &origin.resource_id, 128);
+    v.check(!origin.resource_id.is_empty(), "resource_id", "is required");
+    parse::text(v, "step_path", &origin.step_path, 512);
+    v.check(origin.attempt >= 0, "attempt", "must not be negative");
+    Origin {
+        kind: origin.kind,
+        resource_id: origin.resource_id,
+        step_path: origin.step_path,
+        attempt: origin.attempt,
+    }
+}
+
+fn schedule_time(
+    v: &mut Violations,
+    time: Option<&prost_types::Timestamp>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let time = parse::time(v, "schedule_time", time)?;
+    v.check(
+        time <= now + TimeDelta::days(366),
+        "schedule_time",
+        "must be within a year",
+    );
+    Some(time)
+}
+
+fn retry(v: &mut Violations, policy: proto::RetryPolicy) -> RetryPolicy {
+    let default = RetryPolicy::default();
+    let count = |v: &mut Violations, field, asked, default, most| {
+        v.check(
+            (0..=most).contains(&asked),
+            field,
+            format!("must be from 1 to {most}"),
+        );
+        if asked == 0 { default } else { asked }
+    };
+    let initial = policy.initial_backoff_duration.as_ref();
+    let longest = policy.max_backoff_duration.as_ref();
+    let multiplier = policy.backoff_multiplier;
+    let legal = multiplier == 0.0 || (1.0..=10.0).contains(&multiplier);
+    v.check(legal, "backoff_multiplier", "must be from 1 to 10");
+    let (zero, hour) = (TimeDelta::zero(), TimeDelta::hours(1));
+    RetryPolicy {
+        max_attempts: count(
+            v,
+            "max_attempts",
+            policy.max_attempts,
+            default.max_attempts,
+            100,
+        ),
+        initial_backoff: parse::duration(v, "initial_backoff_duration", initial, zero, hour)
+            .unwrap_or(default.initial_backoff),
+        multiplier: if multiplier == 0.0 {
+            default.multiplier
+        } else {
+            multiplier
+        },
+        max_backoff: parse::duration(v, "max_backoff_duration", longest, zero, hour * 24)
+            .unwrap_or(default.max_backoff),
+        max_lost_leases: count(
+            v,
+            "max_lost_leases",
+            policy.max_lost_leases,
+            default.max_lost_leases,
+            1_000,
+        ),
+    }
+}
+
+fn timeouts(v: &mut Violations, timeouts: &proto::TaskTimeouts) -> Timeouts {
+    let (second, hour) = (TimeDelta::seconds(1), TimeDelta::hours(1));
+    let month = TimeDelta::days(30);
+    let wait = timeouts.schedule_to_start_timeout.as_ref();
+    let run = timeouts.start_to_close_timeout.as_ref();
+    let heartbeat = timeouts.heartbeat_timeout.as_ref();
+    Timeouts {
+        schedule_to_start: parse::duration(v, "schedule_to_start_timeout", wait, second, month),
+        start_to_close: parse::duration(v, "start_to_close_timeout", run, second, month),
+        heartbeat: parse::duration(v, "heartbeat_timeout", heartbeat, second, hour),
+    }
+}
+
+fn budget(
+    v: &mut Violations,
+    id: &str,
+    amount: Option<&reeve_contracts::r#type::v1::Money>,
+) -> Option<Budget> {
+    if id.is_empty() {
+        v.check(
+            amount.is_none(),
+            "budget_amount",
+            "is refused without budget_id",
+        );
+        return None;
+    }
+    let budget_id = parse::required(v, "budget_id", id);
+    let Some(money) = amount else {
+        v.add("budget_amount", "is required with budget_id");
+        return None;
+    };
+    let positive =
+        is_decimal(&money.amount) && money.amount.bytes().any(|b| (b'1'..=b'9').contains(&b));
+    v.check(
+        positive,
+        "budget_amount.amount",
+        "must be a plain decimal above 0",
+    );
+    let code = &money.currency_code;
+    let currency = code.len() == 3 && code.bytes().all(|b| b.is_ascii_uppercase());
+    v.check(
+        currency,
+        "budget_amount.currency_code",
+        "must be an ISO 4217 code",
+    );
+    Some(Budget {
+        id: budget_id?,
+        amount: money.amount.clone(),
+        currency: code.clone(),
+    })
+}
+
+/// A plain decimal that is not negative: up to 18 digits, then up to ten more.
+pub fn is_decimal(text: &str) -> bool {
+    let digits = |part: &str, most: usize| {
+        (1..=most).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit())
+    };
+    let (whole, fraction) = text
+        .split_once('.')
+        .map_or((text, None), |(w, f)| (w, Some(f)));
+    let canonical = whole == "0" || !whole.starts_with('0');
+    digits(whole, 18) && canonical && fraction.is_none_or(|fraction| digits(fraction, 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_plain() {
+        for right in ["0", "0.5", "12", "999999999999999999.0000000001"] {
+            assert!(is_decimal(right), "{right}");
+        }
+        for wrong in [
+            "",
+            ".5",
+            "5.",
+            "-1",
+            "1e3",
+            "01",
+            "1.00000000001",
+            " 1",
+            "1,5",
+        ] {
+            assert!(!is_decimal(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn equal_specs_have_equal_digests() {
+        let spec = |labels: &[(&str, &str)]| proto::TaskSpec {
+            r#type: "lint".into(),
+            labels: labels
+                .iter()
+                .map(|(k, v)| ((*k).into(), (*v).into()))
+                .collect(),
+            ..proto::TaskSpec::default()
+        };
+        let many: Vec<_> = ["a", "b", "c", "d", "e", "f"]
+            .iter()
+            .map(|k| (*k, "1"))
+            .collect();
+        let turned: Vec<_> = many.iter().rev().copied().collect();
+        assert_eq!(digest(&spec(&many)), digest(&spec(&turned)));
+        assert_ne!(digest(&spec(&[("a", "bc")])), digest(&spec(&[("ab", "c")])));
+        assert_ne!(digest(&spec(&[])), digest(&spec(&many)));
+    }
+}

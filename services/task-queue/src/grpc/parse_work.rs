@@ -1,0 +1,238 @@
+//! What agents say.
+
+use chrono::TimeDelta;
+use reeve_contracts::task::v1 as proto;
+use reeve_ids::TenantId;
+use reeve_status::{Fault, Violations};
+
+use super::parse;
+use super::parse_spec::is_decimal;
+use crate::domain::{TaskError, Usage};
+use crate::operations::Failure;
+use crate::storage::{Completion, Progress};
+
+const RESULT: usize = 1_024 * 1_024;
+const CHECKPOINT: usize = 256 * 1_024;
+const DETAILS: usize = 64 * 1_024;
+
+/// CompleteTask.
+///
+/// # Errors
+/// INVALID_ARGUMENT with every violation.
+pub fn completion(
+    request: proto::CompleteTaskRequest,
+    tenant_id: TenantId,
+) -> Result<Completion, Fault> {
+    let mut v = Violations::new();
+    let parsed = complete(&mut v, request, tenant_id);
+    parse::finish(v, parsed)
+}
+
+/// BatchCompleteTasks.
+///
+/// # Errors
+/// INVALID_ARGUMENT with every violation of every item.
+pub fn completions(
+    requests: Vec<proto::CompleteTaskRequest>,
+    tenant_id: TenantId,
+) -> Result<Vec<Completion>, Fault> {
+    let mut v = Violations::new();
+    v.check(
+        (1..=256).contains(&requests.len()),
+        "requests",
+        "must be 1 to 256",
+    );
+    let mut completions = Vec::with_capacity(requests.len());
+    for (at, request) in requests.into_iter().enumerate() {
+        let one = v.within(format!("requests[{at}]"), |v| {
+            complete(v, request, tenant_id)
+        });
+        completions.extend(one);
+    }
+    v.finish()?;
+    Ok(completions)
+}
+
+fn complete(
+    v: &mut Violations,
+    request: proto::CompleteTaskRequest,
+    tenant_id: TenantId,
+) -> Option<Completion> {
+    let token = parse::required(v, "lease_token", &request.lease_token);
+    parse::bytes(v, "message", &request.message, 1_024);
+    let result = parse::json(v, "result", request.result, RESULT);
+    let usage = usages(v, request.usage);
+    Some(Completion {
+        token: token?,
+        tenant_id,
+        result,
+        message: request.message,
+        usage,
+    })
+}
+
+/// FailTask.
+///
+/// # Errors
+/// INVALID_ARGUMENT with every violation.
+pub fn failure(request: proto::FailTaskRequest) -> Result<Failure, Fault> {
+    let mut v = Violations::new();
+    let token = parse::required(&mut v, "lease_token", &request.lease_token);
+    let error = match request.error {
+        Some(error) => v.within("error", |v| self::error(v, error)),
+        None => {
+            v.add("error", "is required");
+            TaskError::new("", "")
+        }
+    };
+    let wait = request.retry_after_duration.as_ref();
+    let legal = wait.is_none() || request.retryable;
+    v.check(legal, "retry_after_duration", "is refused unless retryable");
+    let (zero, day) = (TimeDelta::zero(), TimeDelta::hours(24));
+    let retry_after = parse::duration(&mut v, "retry_after_duration", wait, zero, day);
+    let usage = usages(&mut v, request.usage);
+    let retryable = request.retryable;
+    let failure = token.map(|token| Failure {
+        token,
+        error,
+        retryable,
+        retry_after,
+        usage,
+    });
+    parse::finish(v, failure)
+}
+
+fn error(v: &mut Violations, error: proto::TaskError) -> TaskError {
+    let legal = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let right = (1..=64).contains(&error.code.len()) && error.code.chars().all(legal);
+    v.check(right, "code", "must be 1 to 64 characters of [A-Z0-9_]");
+    parse::bytes(v, "message", &error.message, 4_096);
+    let details = parse::json(v, "details", error.details, DETAILS);
+    TaskError {
+        code: error.code,
+        message: error.message,
+        details,
+    }
+}
+
+/// ReportProgress.
+///
+/// # Errors
+/// INVALID_ARGUMENT with every violation.
+pub fn progress(
+    request: proto::ReportProgressRequest,
+    tenant_id: TenantId,
+) -> Result<Progress, Fault> {
+    let mut v = Violations::new();
+    let token = parse::required(&mut v, "lease_token", &request.lease_token);
+    let percent = request.percent;
+    v.check(
+        (0.0..=100.0).contains(&percent),
+        "percent",
+        "must be from 0 to 100",
+    );
+    parse::bytes(&mut v, "message", &request.message, 1_024);
+    let checkpoint = parse::json(&mut v, "checkpoint", request.checkpoint, CHECKPOINT);
+    let usage = usages(&mut v, request.usage);
+    let message = request.message;
+    let progress = token.map(|token| Progress {
+        token,
+        tenant_id,
+        percent,
+        message,
+        checkpoint,
+        usage,
+    });
+    parse::finish(v, progress)
+}
+
+/// RejectTask.
+///
+/// # Errors
+/// INVALID_ARGUMENT with every violation.
+pub fn rejection(request: &proto::RejectTaskRequest) -> Result<crate::domain::LeaseToken, Fault> {
+    let mut v = Violations::new();
+    let token = parse::required(&mut v, "lease_token", &request.lease_token);
+    parse::text(&mut v, "reason", &request.reason, 512);
+    parse::finish(v, token)
+}
+
+/// A lone lease token.
+///
+/// # Errors
+/// INVALID_ARGUMENT.
+pub fn token(text: &str) -> Result<crate::domain::LeaseToken, Fault> {
+    let mut v = Violations::new();
+    let token = parse::required(&mut v, "lease_token", text);
+    parse::finish(v, token)
+}
+
+fn usages(v: &mut Violations, usages: Vec<proto::Usage>) -> Option<Vec<Usage>> {
+    if usages.is_empty() {
+        return None;
+    }
+    v.check(usages.len() <= 32, "usage", "must be at most 32");
+    let each = usages.into_iter().enumerate();
+    Some(
+        each.map(|(at, one)| v.within(format!("usage[{at}]"), |v| usage(v, one)))
+            .collect(),
+    )
+}
+
+fn usage(v: &mut Violations, usage: proto::Usage) -> Usage {
+    parse::text(v, "provider", &usage.provider, 64);
+    parse::text(v, "model", &usage.model, 128);
+    let counts = [
+        ("input_tokens", usage.input_tokens),
+        ("cached_input_tokens", usage.cached_input_tokens),
+        ("output_tokens", usage.output_tokens),
+    ];
+    for (field, count) in counts {
+        let right = (0..=Usage::GREATEST_COUNT).contains(&count);
+        v.check(right, field, "must be from 0 to 2^53");
+    }
+    let (zero, most) = (TimeDelta::zero(), TimeDelta::days(366));
+    let busy = parse::duration(v, "duration", usage.duration.as_ref(), zero, most);
+    v.check(
+        usage.quantities.len() <= 16,
+        "quantities",
+        "must be at most 16",
+    );
+    for (unit, quantity) in &usage.quantities {
+        let field = format!("quantities[{unit:?}]");
+        parse::name(v, &field, unit, 64, false);
+        v.check(
+            is_decimal(quantity),
+            &field,
+            "must be a plain decimal that is not negative",
+        );
+    }
+    Usage {
+        provider: usage.provider,
+        model: usage.model,
+        input_tokens: usage.input_tokens,
+        cached_input_tokens: usage.cached_input_tokens,
+        output_tokens: usage.output_tokens,
+        duration_seconds: seconds(busy.unwrap_or_default()),
+        quantities: usage.quantities.into_iter().collect(),
+    }
+}
+
+/// A span that is not negative as a plain decimal, without trailing zeros.
+fn seconds(span: TimeDelta) -> String {
+    let text = format!("{}.{:09}", span.num_seconds(), span.subsec_nanos());
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn busy_time_is_exact() {
+        for (millis, text) in [(0, "0"), (1_500, "1.5"), (60_000, "60"), (100, "0.1")] {
+            assert_eq!(seconds(TimeDelta::milliseconds(millis)), text);
+        }
+        assert_eq!(seconds(TimeDelta::nanoseconds(1)), "0.000000001");
+    }
+}

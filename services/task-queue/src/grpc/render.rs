@@ -1,0 +1,262 @@
+//! From the domain's types to the wire's.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use prost_types::Struct;
+use reeve_contracts::event::v1 as event;
+use reeve_contracts::task::v1 as proto;
+use reeve_contracts::r#type::v1::Money;
+use reeve_status::Fault;
+use reeve_wellknown::{duration, struct_from_json, timestamp};
+use serde_json::Value as Json;
+
+use crate::domain::{Attempt, PendingReason, Spec, State, Task, TaskError, Usage};
+use crate::lanes::Grant;
+
+/// A state.
+pub fn state(state: State) -> proto::TaskState {
+    match state {
+        State::Pending => proto::TaskState::Pending,
+        State::Assigned => proto::TaskState::Assigned,
+        State::Accepted => proto::TaskState::Accepted,
+        State::Rejected => proto::TaskState::Rejected,
+        State::InProgress => proto::TaskState::InProgress,
+        State::Completed => proto::TaskState::Completed,
+        State::Failed => proto::TaskState::Failed,
+        State::Cancelled => proto::TaskState::Cancelled,
+        State::Timeout => proto::TaskState::Timeout,
+    }
+}
+
+fn reason(reason: PendingReason) -> proto::PendingReason {
+    match reason {
+        PendingReason::Ready => proto::PendingReason::Ready,
+        PendingReason::Scheduled => proto::PendingReason::Scheduled,
+        PendingReason::Blocked => proto::PendingReason::Blocked,
+        PendingReason::NoEligibleAgent => proto::PendingReason::NoEligibleAgent,
+        PendingReason::OverBudget => proto::PendingReason::OverBudget,
+        PendingReason::AwaitingBudget => proto::PendingReason::AwaitingBudget,
+    }
+}
+
+/// A task; `waits_for` unless it does not wait.
+pub fn task(task: Task, waits_for: Option<PendingReason>) -> proto::Task {
+    let time = |time: Option<DateTime<Utc>>| time.map(timestamp);
+    let etag = task.etag();
+    proto::Task {
+        id: task.id.to_string(),
+        tenant_id: task.tenant_id.to_string(),
+        spec: Some(spec(task.spec)),
+        state: state(task.state).into(),
+        pending_reason: waits_for.map_or(0, |why| reason(why).into()),
+        result: json(task.result),
+        result_message: task.result_message,
+        error: task.error.map(error),
+        assigned_agent_id: task.agent_id.map(|id| id.to_string()).unwrap_or_default(),
+        attempt: task.attempt,
+        failure_count: task.failures,
+        lost_lease_count: task.lost_leases,
+        dead: task.dead,
+        progress: task.progress.map(|progress| proto::TaskProgress {
+            percent: progress.percent,
+            message: progress.message,
+            checkpoint: json(progress.checkpoint),
+            report_time: Some(timestamp(progress.report_time)),
+        }),
+        cancel_requested: task.cancel_requested,
+        cancel_reason: task.cancel_reason,
+        hold_id: task.hold_id.map(|id| id.to_string()).unwrap_or_default(),
+        creator: Some(event::Actor {
+            kind: i32::from(task.creator.kind),
+            subject: task.creator.subject,
+            display_name: task.creator.display_name,
+        }),
+        traceparent: task.traceparent,
+        create_time: Some(timestamp(task.create_time)),
+        update_time: Some(timestamp(task.update_time)),
+        ready_time: Some(timestamp(task.ready_time)),
+        assign_time: time(task.assign_time),
+        start_time: time(task.start_time),
+        end_time: time(task.end_time),
+        lease_expire_time: time(task.lease_until),
+        attempts: task.attempts.into_iter().map(attempt).collect(),
+        etag,
+    }
+}
+
+fn spec(spec: Spec) -> proto::TaskSpec {
+    let span = |span: Option<TimeDelta>| span.map(duration);
+    let (budget_id, budget_amount) = match spec.budget {
+        Some(budget) => {
+            let amount = Money {
+                amount: budget.amount,
+                currency_code: budget.currency,
+            };
+            (budget.id.to_string(), Some(amount))
+        }
+        None => (String::new(), None),
+    };
+    proto::TaskSpec {
+        r#type: spec.kind,
+        title: spec.title,
+        description: spec.description,
+        queue: spec.queue,
+        capability: spec.capability,
+        priority: i32::from(spec.priority.number()),
+        parameters: json(spec.parameters),
+        project_id: spec.project_id.map(|id| id.to_string()).unwrap_or_default(),
+        parent_task_id: spec
+            .parent_task_id
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
+        depends_on: spec.depends_on.iter().map(ToString::to_string).collect(),
+        origin: spec.origin.map(|origin| proto::TaskOrigin {
+            kind: origin.kind,
+            resource_id: origin.resource_id,
+            step_path: origin.step_path,
+            attempt: origin.attempt,
+        }),
+        labels: spec.labels.into_iter().collect(),
+        schedule_time: spec.schedule_time.map(timestamp),
+        retry_policy: Some(proto::RetryPolicy {
+            max_attempts: spec.retry.max_attempts,
+            initial_backoff_duration: Some(duration(spec.retry.initial_backoff)),
+            backoff_multiplier: spec.retry.multiplier,
+            max_backoff_duration: Some(duration(spec.retry.max_backoff)),
+            max_lost_leases: spec.retry.max_lost_leases,
+        }),
+        timeouts: Some(proto::TaskTimeouts {
+            schedule_to_start_timeout: span(spec.timeouts.schedule_to_start),
+            start_to_close_timeout: span(spec.timeouts.start_to_close),
+            heartbeat_timeout: span(spec.timeouts.heartbeat),
+        }),
+        budget_id,
+        budget_amount,
+    }
+}
+
+fn json(json: Option<Json>) -> Option<Struct> {
+    json.and_then(struct_from_json)
+}
+
+fn error(error: TaskError) -> proto::TaskError {
+    let details = json(error.details);
+    proto::TaskError {
+        code: error.code,
+        message: error.message,
+        details,
+    }
+}
+
+fn attempt(attempt: Attempt) -> proto::Attempt {
+    proto::Attempt {
+        attempt: attempt.attempt,
+        agent_id: attempt
+            .agent_id
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
+        outcome: i32::from(attempt.end.number()),
+        error: attempt.error.map(error),
+        usage: attempt.usage.into_iter().map(usage).collect(),
+        assign_time: attempt.assign_time.map(timestamp),
+        start_time: attempt.start_time.map(timestamp),
+        end_time: Some(timestamp(attempt.end_time)),
+    }
+}
+
+fn usage(usage: Usage) -> proto::Usage {
+    proto::Usage {
+        provider: usage.provider,
+        model: usage.model,
+        input_tokens: usage.input_tokens,
+        cached_input_tokens: usage.cached_input_tokens,
+        output_tokens: usage.output_tokens,
+        duration: busy(&usage.duration_seconds),
+        quantities: usage.quantities.into_iter().collect(),
+    }
+}
+
+/// Decimal seconds as a Duration.
+fn busy(text: &str) -> Option<prost_types::Duration> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let nanos = format!("{fraction:0<9}").parse().ok()?;
+    Some(prost_types::Duration {
+        seconds: whole.parse().ok()?,
+        nanos,
+    })
+}
+
+/// A lease.
+pub fn lease(grant: Grant, now: DateTime<Utc>) -> proto::Lease {
+    let Grant {
+        task,
+        token,
+        checkpoint,
+    } = grant;
+    let until = task.lease_until.unwrap_or(now);
+    proto::Lease {
+        lease_token: token.to_string(),
+        lease_expire_time: Some(timestamp(until)),
+        lease_duration: Some(duration((until - now).max(TimeDelta::zero()))),
+        attempt: task.attempt,
+        checkpoint: json(checkpoint),
+        task: Some(self::task(task, None)),
+    }
+}
+
+/// What became of a renewal; nothing is a lost lease.
+pub fn renewal(token: String, renewed: Option<crate::storage::Renewed>) -> proto::LeaseRenewal {
+    let verdict = match &renewed {
+        None => proto::LeaseVerdict::Lost,
+        Some(renewed) if renewed.cancel_requested => proto::LeaseVerdict::Cancel,
+        Some(_) => proto::LeaseVerdict::Ok,
+    };
+    let (until, reason) = match renewed {
+        Some(renewed) => (renewed.lease_until, renewed.cancel_reason),
+        None => (None, None),
+    };
+    proto::LeaseRenewal {
+        lease_token: token,
+        verdict: verdict.into(),
+        lease_expire_time: until.map(timestamp),
+        cancel_reason: reason.unwrap_or_default(),
+    }
+}
+
+/// Why an item of a batch was not done.
+pub fn failure(index: usize, token: String, fault: &Fault) -> proto::ItemFailure {
+    let mut message = fault.message().to_owned();
+    for violation in fault.violations() {
+        message.push_str(&format!("; {}: {}", violation.field, violation.description));
+    }
+    proto::ItemFailure {
+        index: i32::try_from(index).unwrap_or(i32::MAX),
+        lease_token: token,
+        code: tonic::Code::from(fault.code()).into(),
+        reason: fault.reason().as_str().to_owned(),
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn busy_time_survives() {
+        assert_eq!(
+            busy("1.5"),
+            Some(prost_types::Duration {
+                seconds: 1,
+                nanos: 500_000_000
+            })
+        );
+        assert_eq!(
+            busy("60"),
+            Some(prost_types::Duration {
+                seconds: 60,
+                nanos: 0
+            })
+        );
+        assert_eq!(busy(""), None);
+    }
+}

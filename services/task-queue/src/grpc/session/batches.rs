@@ -1,0 +1,300 @@
+//! What an agent says on its stream, message by message.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use reeve_contracts::task::v1 as proto;
+use reeve_contracts::task::v1::work_request::Message as Said;
+use reeve_contracts::task::v1::work_response::Message as Say;
+use reeve_status::Fault;
+
+use super::{MOST_CREDIT, Session};
+use crate::domain::{LeaseToken, State};
+use crate::grpc::{parse_work, render};
+use crate::storage::Renewed;
+
+/// Items of one message.
+const MOST: usize = 256;
+/// Leases of one heartbeat.
+const MOST_HELD: usize = 10_000;
+
+type Work = BoxFuture<'static, ()>;
+type Answers<T> = Result<Vec<Result<T, Fault>>, Fault>;
+
+/// Items of a batch, those that were well formed apart from those that were not.
+struct Sorted<T> {
+    texts: Vec<String>,
+    good: Vec<(usize, T)>,
+    bad: Vec<proto::ItemFailure>,
+}
+
+impl<T> Sorted<T> {
+    fn new<I>(
+        items: Vec<I>,
+        token: impl Fn(&I) -> String,
+        parse: impl Fn(I) -> Result<T, Fault>,
+    ) -> Self {
+        let texts: Vec<_> = items.iter().map(token).collect();
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        for (index, item) in items.into_iter().enumerate() {
+            match parse(item) {
+                Ok(item) => good.push((index, item)),
+                Err(fault) => bad.push(render::failure(index, texts[index].clone(), &fault)),
+            }
+        }
+        Self { texts, good, bad }
+    }
+
+    /// Puts the good ones to work; the failures of all, and what the others were told.
+    async fn settle<O, F>(self, work: impl FnOnce(Vec<T>) -> F) -> (Vec<proto::ItemFailure>, Vec<O>)
+    where
+        F: Future<Output = Answers<O>>,
+    {
+        let Self {
+            texts,
+            good,
+            mut bad,
+        } = self;
+        let (indices, items): (Vec<_>, Vec<_>) = good.into_iter().unzip();
+        let mut done = Vec::with_capacity(indices.len());
+        let answers = match work(items).await {
+            Ok(answers) => answers,
+            Err(fault) => indices.iter().map(|_| Err(fault.clone())).collect(),
+        };
+        for (index, answer) in indices.into_iter().zip(answers) {
+            match answer {
+                Ok(answer) => done.push(answer),
+                Err(fault) => bad.push(render::failure(index, texts[index].clone(), &fault)),
+            }
+        }
+        bad.sort_by_key(|failure| failure.index);
+        (bad, done)
+    }
+}
+
+fn parse_token(text: String) -> Result<LeaseToken, Fault> {
+    parse_work::token(&text)
+}
+
+impl Session {
+    /// What is to be done about a message; nothing when that was done at once.
+    pub(super) fn hear(
+        self: Arc<Self>,
+        request: proto::WorkRequest,
+    ) -> Result<Option<Work>, Fault> {
+        let sequence = request.sequence;
+        let message = request
+            .message
+            .ok_or_else(|| Fault::invalid("message", "is required"))?;
+        let unnumbered = matches!(message, Said::Hello(_) | Said::Credit(_) | Said::Goodbye(_));
+        if sequence <= 0 && !unnumbered {
+            return Err(Fault::invalid("sequence", "must be above 0"));
+        }
+        check_size(&message)?;
+        Ok(Some(match message {
+            Said::Hello(_) => return Err(Fault::invalid("message", "must not be hello again")),
+            Said::Credit(credit) => {
+                self.add_credit(&credit)?;
+                return Ok(None);
+            }
+            Said::Goodbye(goodbye) => self.leave(goodbye).boxed(),
+            Said::Heartbeat(beat) => self.beat(sequence, beat).boxed(),
+            Said::Accept(batch) => self
+                .advance(sequence, batch.lease_tokens, State::Accepted)
+                .boxed(),
+            Said::Start(batch) => self
+                .advance(sequence, batch.lease_tokens, State::InProgress)
+                .boxed(),
+            Said::Progress(batch) => self.progress(sequence, batch.items).boxed(),
+            Said::Complete(batch) => self.complete(sequence, batch.items).boxed(),
+            Said::Fail(batch) => self.fail(sequence, batch.items).boxed(),
+            Said::Reject(batch) => self.reject(sequence, batch.items).boxed(),
+        }))
+    }
+
+    fn add_credit(&self, credit: &proto::Credit) -> Result<(), Fault> {
+        let more = usize::try_from(credit.tasks).unwrap_or_default();
+        if !(1..=MOST_CREDIT).contains(&more) {
+            return Err(Fault::invalid("credit.tasks", "must be from 1 to 10000"));
+        }
+        let add = |have: usize| Some((have + more).min(MOST_CREDIT));
+        let _ = self
+            .credit
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+        self.credited.notify_one();
+        Ok(())
+    }
+
+    async fn ack(&self, ack: proto::Ack) {
+        self.say(Say::Ack(ack)).await;
+    }
+
+    async fn beat(self: Arc<Self>, sequence: i64, beat: proto::Heartbeat) {
+        let sorted = Sorted::new(beat.lease_tokens, String::clone, parse_token);
+        let session = &self;
+        let (failures, renewed) = sorted
+            .settle(|tokens| async move { session.renew(tokens).await })
+            .await;
+        let changed = renewed
+            .into_iter()
+            .filter(|(_, one)| one.as_ref().is_none_or(|renewed| renewed.cancel_requested));
+        let renewals = changed
+            .map(|(token, one)| render::renewal(token.to_string(), one))
+            .collect();
+        self.ack(proto::Ack {
+            sequence,
+            failures,
+            renewals,
+            ..Default::default()
+        })
+        .await;
+    }
+
+    /// Renews leases and forgets those that are lost.
+    async fn renew(&self, tokens: Vec<LeaseToken>) -> Answers<(LeaseToken, Option<Renewed>)> {
+        let renewed = self.report().renew(&tokens, self.ask.lease_ms).await?;
+        let lost = tokens
+            .iter()
+            .zip(&renewed)
+            .filter(|(_, one)| matches!(one, Ok(None)));
+        self.lets_go(lost.map(|(token, _)| *token));
+        let each = tokens.into_iter().zip(renewed);
+        Ok(each
+            .map(|(token, one)| one.map(|one| (token, one)))
+            .collect())
+    }
+
+    async fn advance(self: Arc<Self>, sequence: i64, texts: Vec<String>, target: State) {
+        let sorted = Sorted::new(texts, String::clone, parse_token);
+        let session = &self;
+        let (failures, _) = sorted
+            .settle(|tokens| async move { session.report().advance(&tokens, target).await })
+            .await;
+        self.ack(proto::Ack {
+            sequence,
+            failures,
+            ..Default::default()
+        })
+        .await;
+    }
+
+    async fn progress(self: Arc<Self>, sequence: i64, items: Vec<proto::ReportProgressRequest>) {
+        let tenant = self.ask.tenant_id;
+        let token = |item: &proto::ReportProgressRequest| item.lease_token.clone();
+        let sorted = Sorted::new(items, token, |item| parse_work::progress(item, tenant));
+        let session = &self;
+        let (failures, _) = sorted
+            .settle(|reports| async move { session.report().progress(reports).await })
+            .await;
+        self.ack(proto::Ack {
+            sequence,
+            failures,
+            ..Default::default()
+        })
+        .await;
+    }
+
+    async fn complete(self: Arc<Self>, sequence: i64, items: Vec<proto::CompleteTaskRequest>) {
+        let tenant = self.ask.tenant_id;
+        let token = |item: &proto::CompleteTaskRequest| item.lease_token.clone();
+        let sorted = Sorted::new(items, token, |item| parse_work::completion(item, tenant));
+        let tokens: Vec<_> = sorted.good.iter().map(|(_, one)| one.token).collect();
+        let session = &self;
+        let (failures, _) = sorted
+            .settle(|items| async move { session.report().complete(items).await })
+            .await;
+        self.ended(tokens, &failures);
+        self.ack(proto::Ack {
+            sequence,
+            failures,
+            ..Default::default()
+        })
+        .await;
+    }
+
+    async fn fail(self: Arc<Self>, sequence: i64, items: Vec<proto::FailTaskRequest>) {
+        let token = |item: &proto::FailTaskRequest| item.lease_token.clone();
+        let sorted = Sorted::new(items, token, parse_work::failure);
+        let tokens: Vec<_> = sorted.good.iter().map(|(_, one)| one.token).collect();
+        // Before they end: the crier must not take an end that the agent asked for for a loss.
+        self.lets_go(tokens);
+        let session = &self;
+        let (failures, ended) = sorted
+            .settle(|items| async move { session.report().fail(items).await })
+            .await;
+        let states = ended
+            .iter()
+            .map(|one| render::state(one.state).into())
+            .collect();
+        self.ack(proto::Ack {
+            sequence,
+            failures,
+            states,
+            ..Default::default()
+        })
+        .await;
+    }
+
+    async fn reject(self: Arc<Self>, sequence: i64, items: Vec<proto::RejectTaskRequest>) {
+        let token = |item: &proto::RejectTaskRequest| item.lease_token.clone();
+        let sorted = Sorted::new(items, token, |item| parse_work::rejection(&item));
+        let tokens: Vec<_> = sorted.good.iter().map(|(_, token)| *token).collect();
+        self.lets_go(tokens);
+        let session = &self;
+        let (failures, _) = sorted
+            .settle(|tokens| async move { session.report().reject(&tokens).await })
+            .await;
+        self.ack(proto::Ack {
+            sequence,
+            failures,
+            ..Default::default()
+        })
+        .await;
+    }
+
+    /// Gives back what the stream holds, if asked to.
+    async fn leave(self: Arc<Self>, goodbye: proto::Goodbye) {
+        self.credit.store(0, Ordering::Release);
+        if !goodbye.return_leases {
+            return;
+        }
+        // First, so that what is being leased at this moment is seen by one of the two.
+        self.leaving.cancel();
+        self.return_all().await;
+    }
+
+    /// Forgets leases whose tasks ended, unless the end failed.
+    fn ended(&self, tokens: Vec<LeaseToken>, failures: &[proto::ItemFailure]) {
+        let failed: std::collections::HashSet<_> = failures
+            .iter()
+            .map(|failure| failure.lease_token.as_str())
+            .collect();
+        self.lets_go(
+            tokens
+                .into_iter()
+                .filter(|token| !failed.contains(token.to_string().as_str())),
+        );
+    }
+}
+
+fn check_size(message: &Said) -> Result<(), Fault> {
+    let (items, most) = match message {
+        Said::Hello(_) | Said::Credit(_) | Said::Goodbye(_) => return Ok(()),
+        Said::Heartbeat(beat) => (beat.lease_tokens.len(), MOST_HELD),
+        Said::Accept(batch) => (batch.lease_tokens.len(), MOST),
+        Said::Start(batch) => (batch.lease_tokens.len(), MOST),
+        Said::Progress(batch) => (batch.items.len(), MOST),
+        Said::Complete(batch) => (batch.items.len(), MOST),
+        Said::Fail(batch) => (batch.items.len(), MOST),
+        Said::Reject(batch) => (batch.items.len(), MOST),
+    };
+    if items > most {
+        return Err(Fault::invalid(
+            "message",
+            format!("must have at most {most} items"),
+        ));
+    }
+    Ok(())
+}

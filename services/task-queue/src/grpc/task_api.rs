@@ -1,0 +1,255 @@
+//! `reeve.task.v1.TaskService`.
+
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use reeve_auth::Caller;
+use reeve_contracts::task::v1 as proto;
+use reeve_contracts::task::v1::task_service_server::TaskService;
+use reeve_ids::TaskId;
+use reeve_postgres::page;
+use reeve_status::{Code, Fault, Reason, Violations};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::{parse, parse_spec, render};
+use crate::domain::{PendingReason, Task};
+use crate::operations::{self, Change, Watch};
+use crate::{Error, Queue};
+
+/// Changes that a watch may be ahead of its reader.
+const WATCH_AHEAD: usize = 256;
+/// How long a reader may leave them lying.
+const WATCH_PATIENCE: Duration = Duration::from_secs(10);
+/// Tasks with bodies that one page may hold.
+const FULL_PAGE: i64 = 100;
+
+/// Serves clients.
+#[derive(Debug, Clone)]
+pub struct TaskApi {
+    queue: Queue,
+}
+
+impl TaskApi {
+    /// The full name of the gRPC service.
+    pub const NAME: &'static str = "reeve.task.v1.TaskService";
+
+    /// The RPCs over the service.
+    pub fn new(queue: Queue) -> Self {
+        Self { queue }
+    }
+
+    /// A task with what it waits for, which depends on the agents there are.
+    async fn render(&self, task: Task) -> proto::Task {
+        let why = self.waits_for(&task).await;
+        render::task(task, why)
+    }
+
+    async fn waits_for(&self, task: &Task) -> Option<PendingReason> {
+        let now = self.queue.shared.clock.now();
+        let why = task.waiting(None)?.reason(now);
+        if why != PendingReason::Ready {
+            return Some(why);
+        }
+        let agents = &self.queue.shared.agents;
+        let offering = agents.eligible(task.tenant_id, &task.spec.capability).await;
+        let willing = |agents: &Vec<reeve_ids::AgentId>| {
+            agents.iter().any(|agent| !task.rejected_by.contains(agent))
+        };
+        let eligible = offering.map(|agents| willing(&agents));
+        task.waiting(eligible).map(|waiting| waiting.reason(now))
+    }
+
+    async fn watch(
+        self,
+        mut watch: Watch,
+        snapshot: Vec<Change>,
+        out: mpsc::Sender<Result<proto::WatchTasksResponse, Status>>,
+    ) {
+        let drain = self.queue.shared.drain.clone();
+        let mut changes = snapshot;
+        let fault = loop {
+            for change in changes {
+                let response = self.change(change).await;
+                match out.send_timeout(Ok(response), WATCH_PATIENCE).await {
+                    Ok(()) => {}
+                    Err(mpsc::error::SendTimeoutError::Closed(_)) => return,
+                    Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
+                        let _ = out.try_send(Err(slow().into()));
+                        return;
+                    }
+                }
+            }
+            changes = tokio::select! {
+                () = drain.cancelled() => break Fault::from(Error::Draining),
+                () = out.closed() => return,
+                next = watch.next() => match next {
+                    Ok(changes) => changes,
+                    Err(fault) => break fault,
+                },
+            };
+        };
+        let _ = out.send(Err(fault.into())).await;
+    }
+
+    async fn change(&self, change: Change) -> proto::WatchTasksResponse {
+        let task = match change.task {
+            Some(task) => Some(self.render(task).await),
+            None => None,
+        };
+        proto::WatchTasksResponse {
+            cursor: change.cursor.to_string(),
+            task,
+            event_type: change.event_type,
+            snapshot: change.snapshot,
+        }
+    }
+}
+
+fn slow() -> Fault {
+    let message = "the reader is too slow; watch again with the last cursor";
+    Fault::new(Code::ResourceExhausted, Reason::SlowConsumer, message)
+        .with_retry_after(Duration::from_secs(1))
+}
+
+fn task_id(text: &str) -> Result<TaskId, Fault> {
+    let mut v = Violations::new();
+    let id = parse::required(&mut v, "task_id", text);
+    parse::finish(v, id)
+}
+
+#[tonic::async_trait]
+impl TaskService for TaskApi {
+    type WatchTasksStream = BoxStream<'static, Result<proto::WatchTasksResponse, Status>>;
+
+    async fn create_task(
+        &self,
+        request: Request<proto::CreateTaskRequest>,
+    ) -> Result<Response<proto::CreateTaskResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let now = self.queue.shared.clock.now();
+        let creation = parse_spec::create(request.into_inner(), now)?;
+        let task = operations::create(&self.queue, &caller, creation).await?;
+        let now = self.queue.shared.clock.now();
+        let why = task.waiting(None).map(|waiting| waiting.reason(now));
+        Ok(Response::new(proto::CreateTaskResponse {
+            task: Some(render::task(task, why)),
+        }))
+    }
+
+    async fn batch_create_tasks(
+        &self,
+        request: Request<proto::BatchCreateTasksRequest>,
+    ) -> Result<Response<proto::BatchCreateTasksResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let now = self.queue.shared.clock.now();
+        let creations = parse_spec::create_batch(request.into_inner(), now)?;
+        let ids = operations::create_batch(&self.queue, &caller, creations).await?;
+        let task_ids = ids.iter().map(ToString::to_string).collect();
+        Ok(Response::new(proto::BatchCreateTasksResponse { task_ids }))
+    }
+
+    async fn get_task(
+        &self,
+        request: Request<proto::GetTaskRequest>,
+    ) -> Result<Response<proto::GetTaskResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let id = task_id(&request.get_ref().task_id)?;
+        let task = operations::get(&self.queue, caller.tenant(), id).await?;
+        Ok(Response::new(proto::GetTaskResponse {
+            task: Some(self.render(task).await),
+        }))
+    }
+
+    async fn list_tasks(
+        &self,
+        request: Request<proto::ListTasksRequest>,
+    ) -> Result<Response<proto::ListTasksResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let request = request.into_inner();
+        let mut v = Violations::new();
+        let filter = parse::filter(&mut v, request.filter);
+        let full = parse::full(&mut v, request.view);
+        v.check(
+            request.page_size >= 0,
+            "page_size",
+            "must be from 0 to 1000",
+        );
+        v.finish()?;
+        let size = page::size(request.page_size)?.min(if full { FULL_PAGE } else { i64::MAX });
+        let bound = (&filter, full);
+        let after = page::decode::<TaskId>(&request.page_token, &bound)?;
+        let (queue, tenant) = (&self.queue, caller.tenant());
+        let found = operations::list(queue, tenant, &filter, after, full, size + 1).await?;
+        let (found, next) = page::split(found, size, |task| task.id);
+        let mut tasks = Vec::with_capacity(found.len());
+        for task in found {
+            tasks.push(self.render(task).await);
+        }
+        let next_page_token = next
+            .map(|key| page::encode(&key, &bound))
+            .unwrap_or_default();
+        Ok(Response::new(proto::ListTasksResponse {
+            tasks,
+            next_page_token,
+        }))
+    }
+
+    async fn watch_tasks(
+        &self,
+        request: Request<proto::WatchTasksRequest>,
+    ) -> Result<Response<Self::WatchTasksStream>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let request = request.into_inner();
+        let mut v = Violations::new();
+        let filter = parse::filter(&mut v, request.filter);
+        let full = parse::full(&mut v, request.view);
+        let cursor = request
+            .cursor
+            .parse::<i64>()
+            .ok()
+            .filter(|cursor| *cursor >= 0);
+        let legal = request.cursor.is_empty() || cursor.is_some();
+        v.check(legal, "cursor", "must be a cursor of this stream, or empty");
+        v.finish()?;
+        let (watch, snapshot) =
+            Watch::begin(&self.queue, caller.tenant(), filter, full, cursor).await?;
+        let (out, responses) = mpsc::channel(WATCH_AHEAD);
+        reeve_runtime::spawn("watch tasks", self.clone().watch(watch, snapshot, out));
+        Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
+    }
+
+    async fn cancel_task(
+        &self,
+        request: Request<proto::CancelTaskRequest>,
+    ) -> Result<Response<proto::CancelTaskResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let request = request.into_inner();
+        let mut v = Violations::new();
+        let id = parse::required(&mut v, "task_id", &request.task_id);
+        parse::text(&mut v, "reason", &request.reason, 512);
+        let etag = parse::etag(&mut v, &request.etag);
+        let id = parse::finish(v, id)?;
+        let task = operations::cancel(&self.queue, &caller, id, &request.reason, etag).await?;
+        Ok(Response::new(proto::CancelTaskResponse {
+            task: Some(self.render(task).await),
+        }))
+    }
+
+    async fn retry_task(
+        &self,
+        request: Request<proto::RetryTaskRequest>,
+    ) -> Result<Response<proto::RetryTaskResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let request = request.into_inner();
+        let mut v = Violations::new();
+        let id = parse::required(&mut v, "task_id", &request.task_id);
+        let etag = parse::etag(&mut v, &request.etag);
+        let id = parse::finish(v, id)?;
+        let task = operations::retry(&self.queue, &caller, id, etag).await?;
+        Ok(Response::new(proto::RetryTaskResponse {
+            task: Some(self.render(task).await),
+        }))
+    }
+}

@@ -1,0 +1,41 @@
+//! The lane of renewals.
+
+use std::collections::HashMap;
+
+use super::Flush;
+use crate::Error;
+use crate::core::Shared;
+use crate::storage::{self, Renewal, Renewed};
+
+/// Writes renewals. Nothing comes of a lost one, so there is no event.
+pub struct RenewFlush {
+    /// What the service shares.
+    pub shared: Shared,
+}
+
+impl Flush for RenewFlush {
+    type Item = Renewal;
+    /// Nothing when the lease is lost.
+    type Output = Option<Renewed>;
+    const NAME: &'static str = "renew";
+
+    async fn flush(&self, items: &[Renewal]) -> Result<Vec<Result<Option<Renewed>, Error>>, Error> {
+        let mut sorted = items.to_vec();
+        sorted.sort_by_key(|renewal| renewal.token);
+        sorted.dedup_by_key(|renewal| renewal.token);
+        let now = self.shared.clock.now();
+        let mut tx = self.shared.lane_transaction().await?;
+        let rows = storage::renew(&mut tx, &sorted, now).await?;
+        crate::core::commit(tx).await?;
+        let renewed: HashMap<_, _> = rows
+            .into_iter()
+            .map(|row| ((row.task_id, row.fence), row))
+            .collect();
+        let of = |item: &Renewal| {
+            renewed
+                .get(&(item.token.task_id.uuid(), item.token.fence))
+                .cloned()
+        };
+        Ok(items.iter().map(|item| Ok(of(item))).collect())
+    }
+}

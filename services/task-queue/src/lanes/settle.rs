@@ -1,0 +1,249 @@
+//! The lane of every other end: failures, rejections, lost leases, timeouts.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use reeve_events::Actor;
+use reeve_ids::{AgentId, TaskId, TenantId};
+
+use super::Flush;
+use crate::Error;
+use crate::core::Shared;
+use crate::domain::{AttemptEnd, Cause, LeaseToken, State, TaskError, Usage};
+use crate::operations::settling::{self, Decision};
+use crate::storage::{self, EndedRow, LockedRow};
+
+/// What ends an attempt or a wait, and under which condition it still does when the row is locked.
+#[derive(Debug, Clone)]
+pub enum Ender {
+    /// The holder reports a failure.
+    Fail {
+        /// What it reports.
+        error: TaskError,
+        /// Whether trying again may help.
+        retryable: bool,
+        /// When not to try again before.
+        retry_after: Option<TimeDelta>,
+        /// What it consumed.
+        usage: Option<Vec<Usage>>,
+    },
+    /// The holder turns it down. `eligible` are the live agents that could take it, if known.
+    Reject {
+        /// Live agents that offer the capability.
+        eligible: Option<Vec<AgentId>>,
+    },
+    /// The holder gives it back.
+    Return,
+    /// The holder was declared lost.
+    LoseAgent,
+    /// The lease lapsed before this time.
+    Lapse(DateTime<Utc>),
+    /// The attempt should have ended before this time.
+    RunOut(DateTime<Utc>),
+    /// It should have begun before this time.
+    WaitOut(DateTime<Utc>),
+    /// Cancellation was asked for before this time and not obeyed.
+    Disobey(DateTime<Utc>),
+}
+
+/// One end.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// The owner.
+    pub tenant_id: TenantId,
+    /// The task with the fence under which this is true.
+    pub token: LeaseToken,
+    /// What ends it.
+    pub ender: Ender,
+    /// Who says so.
+    pub actor: Actor,
+}
+
+/// What became of the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedAs {
+    /// Its state.
+    pub state: State,
+    /// When it may be leased again, if it is PENDING.
+    pub ready_time: Option<DateTime<Utc>>,
+}
+
+/// Writes ends.
+pub struct SettleFlush {
+    /// What the service shares.
+    pub shared: Shared,
+}
+
+impl Flush for SettleFlush {
+    type Item = End;
+    /// Nothing when a condition does not hold any more.
+    type Output = Option<EndedAs>;
+    const NAME: &'static str = "settle";
+
+    async fn flush(&self, items: &[End]) -> Result<Vec<Result<Option<EndedAs>, Error>>, Error> {
+        let now = self.shared.clock.now();
+        let mut ids: Vec<_> = items.iter().map(|item| item.token.task_id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut tx = self.shared.lane_transaction().await?;
+        let rows = storage::lock(&mut tx, &ids).await?;
+        let mut rows: HashMap<_, _> = rows
+            .into_iter()
+            .map(|row| (TaskId::from_uuid(row.task_id), row))
+            .collect();
+        let mut decisions = Vec::new();
+        let mut answers = Vec::with_capacity(items.len());
+        let mut missed = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let row = rows.get(&item.token.task_id).filter(|row| item.is_of(row));
+            match row.map(|row| item.decide(row, now)) {
+                Some(Some(Ok(settled))) => {
+                    let (state, ready_time) = (settled.state, settled.ready_time);
+                    answers.push(Ok(Some(EndedAs { state, ready_time })));
+                    let row = rows.remove(&item.token.task_id);
+                    decisions.extend(row.map(|row| item.decision(row, settled)));
+                }
+                Some(Some(Err(error))) => answers.push(Err(error)),
+                Some(None) => answers.push(Ok(None)),
+                None => {
+                    missed.push(index);
+                    answers.push(Ok(None));
+                }
+            }
+        }
+        let effects = settling::write(&mut tx, decisions, now).await?;
+        // Only now: a token that is in this batch twice ended just above.
+        let ended = self.ended(&mut tx, items, &missed).await?;
+        self.shared.append(&mut tx, effects.events).await?;
+        crate::core::commit(tx).await?;
+        self.shared.wake.notify();
+        self.shared.dispatch.announce(effects.ready);
+        if effects.unadmitted {
+            self.shared.admission.notify_one();
+        }
+        for (tenant, agent) in effects.bereft {
+            let topic = crate::core::Shared::agent_topic(tenant, AgentId::from_uuid(agent));
+            self.shared.wakeups.publish(&topic);
+        }
+        for index in missed {
+            answers[index] = items[index].answer_again(&ended);
+        }
+        Ok(answers)
+    }
+}
+
+impl SettleFlush {
+    /// How the attempts of those items ended whose lease is not the current one.
+    async fn ended(
+        &self,
+        connection: &mut sqlx::PgConnection,
+        items: &[End],
+        missed: &[usize],
+    ) -> Result<Vec<EndedRow>, Error> {
+        let tokens: Vec<_> = missed
+            .iter()
+            .map(|index| &items[*index])
+            .filter(|item| item.is_by_holder())
+            .map(|item| (item.tenant_id, item.token))
+            .collect();
+        if tokens.is_empty() {
+            return Ok(Vec::new());
+        }
+        storage::ended_attempts(connection, &tokens).await
+    }
+}
+
+impl End {
+    fn is_by_holder(&self) -> bool {
+        matches!(
+            self.ender,
+            Ender::Fail { .. } | Ender::Reject { .. } | Ender::Return
+        )
+    }
+
+    /// Whether the locked run is in the state of the world that the item speaks of.
+    fn is_of(&self, row: &LockedRow) -> bool {
+        let held = row.lease_until.is_some();
+        row.tenant_id == self.tenant_id.uuid()
+            && row.fence == self.token.fence
+            && (held || matches!(self.ender, Ender::WaitOut(_)))
+    }
+
+    /// What the domain says; nothing when the condition does not hold any more.
+    fn decide(
+        &self,
+        row: &LockedRow,
+        now: DateTime<Utc>,
+    ) -> Option<Result<crate::domain::Settled, Error>> {
+        let before = |time: Option<DateTime<Utc>>, limit| time.is_some_and(|time| time < limit);
+        let cause = match &self.ender {
+            Ender::Fail {
+                error,
+                retryable,
+                retry_after,
+                ..
+            } => Cause::Fail {
+                error: error.clone(),
+                retryable: *retryable,
+                retry_after: *retry_after,
+            },
+            Ender::Reject { eligible } => Cause::Reject {
+                anyone_left: anyone_left(row, eligible),
+            },
+            Ender::Return => Cause::Return,
+            Ender::LoseAgent => Cause::LoseLease,
+            Ender::Lapse(limit) => before(row.lease_until, *limit).then_some(Cause::LoseLease)?,
+            Ender::RunOut(limit) => before(row.close_deadline, *limit).then_some(Cause::RunOut)?,
+            Ender::WaitOut(limit) => {
+                let waits = row.lease_until.is_none() && row.blocked_by == 0;
+                (waits && before(row.start_deadline, *limit)).then_some(Cause::WaitOut)?
+            }
+            Ender::Disobey(limit) => before(row.cancel_time, *limit).then_some(Cause::Cancel)?,
+        };
+        Some(settling::decide(row, cause, now))
+    }
+
+    fn decision(&self, row: LockedRow, settled: crate::domain::Settled) -> Decision {
+        let usage = match &self.ender {
+            Ender::Fail { usage, .. } => usage.clone(),
+            _ => None,
+        };
+        Decision {
+            row,
+            settled,
+            usage,
+            cancel_reason: None,
+            actor: self.actor.clone(),
+        }
+    }
+
+    /// A holder that repeats itself hears what it heard; anyone else has lost the lease.
+    fn answer_again(&self, ended: &[EndedRow]) -> Result<Option<EndedAs>, Error> {
+        if !self.is_by_holder() {
+            return Ok(None);
+        }
+        let own = ended
+            .iter()
+            .find(|row| row.task_id == self.token.task_id.uuid() && row.fence == self.token.fence);
+        let end = own.and_then(|row| Some((row, AttemptEnd::from_number(row.attempt_end?)?)));
+        match (end, &self.ender) {
+            (Some((row, AttemptEnd::Failed | AttemptEnd::Cancelled)), Ender::Fail { .. })
+            | (Some((row, AttemptEnd::Rejected)), Ender::Reject { .. })
+            | (Some((row, AttemptEnd::Returned)), Ender::Return) => Ok(Some(EndedAs {
+                state: storage::state(row.task_id, row.state_after)?,
+                ready_time: row.ready_after,
+            })),
+            _ => Err(Error::LeaseLost(self.token.task_id)),
+        }
+    }
+}
+
+/// Whether some live agent has not rejected the task. When that is not known, somebody may.
+fn anyone_left(row: &LockedRow, eligible: &Option<Vec<AgentId>>) -> bool {
+    let has_rejected = |agent: &AgentId| {
+        row.agent_id == Some(agent.uuid()) || row.rejected_by.contains(&agent.uuid())
+    };
+    eligible
+        .as_ref()
+        .is_none_or(|agents| agents.iter().any(|agent| !has_rejected(agent)))
+}

@@ -1,0 +1,84 @@
+//! What agent-registry tells: agents that were lost give their leases back at once.
+
+use reeve_events::{Actor, Event, Handler};
+use reeve_ids::{AgentId, TenantId};
+use serde_json::Value as Json;
+
+use crate::lanes::{End, Ender};
+use crate::{NAME, Queue, storage};
+
+/// States in which an agent cannot finish what it holds.
+const GONE: [&str; 4] = ["ERROR", "OFFLINE", "STOPPING", "INACTIVE"];
+
+/// Applies the events of agents.
+pub struct AgentEvents {
+    queue: Queue,
+}
+
+impl AgentEvents {
+    /// Over the service.
+    pub fn new(queue: Queue) -> Self {
+        Self { queue }
+    }
+
+    async fn changed(&self, event: &Event) -> Result<(), crate::Error> {
+        let (Ok(tenant), Ok(agent)) = (event.tenant_id.parse(), event.resource_id.parse()) else {
+            return Ok(());
+        };
+        self.queue.shared.agents.forget(tenant, agent).await;
+        if is_gone(event) {
+            self.give_back(tenant, agent).await?;
+        }
+        Ok(())
+    }
+
+    async fn give_back(&self, tenant: TenantId, agent: AgentId) -> Result<(), crate::Error> {
+        let pool = self.queue.shared.database.internal_pool();
+        let held = storage::held_by(pool, tenant, agent).await?;
+        let ends: Vec<_> = held
+            .into_iter()
+            .map(|token| End {
+                tenant_id: tenant,
+                token,
+                ender: Ender::LoseAgent,
+                actor: Actor::service(NAME),
+            })
+            .collect();
+        if !ends.is_empty() {
+            tracing::info!(%agent, leases = ends.len(), "an agent was lost; its leases return");
+        }
+        for answer in self.queue.lanes.settle.submit_all(ends).await? {
+            if let Err(fault) = answer {
+                tracing::warn!(%fault, "a lost agent's lease lapses by itself");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_gone(event: &Event) -> bool {
+    if event.r#type == "agent.heartbeat_lost" {
+        return true;
+    }
+    let data = event.data.clone().map(reeve_wellknown::json_from_struct);
+    let to = data
+        .as_ref()
+        .and_then(|data| data.get("to"))
+        .and_then(Json::as_str);
+    event.r#type == "agent.transitioned" && to.is_some_and(|state| GONE.contains(&state))
+}
+
+#[tonic::async_trait]
+impl Handler for AgentEvents {
+    /// Giving leases back is checked under each row's lock, so a repetition changes nothing. An
+    /// event that came late is harmless, too: an agent that works again holds newer leases, which
+    /// it then loses and gets back, at worst.
+    async fn prepare(&self, events: &[Event]) -> Result<(), reeve_events::Error> {
+        for event in events.iter().filter(|event| event.resource_type == "agent") {
+            self.changed(event)
+                .await
+                .map_err(|error| reeve_events::Error::Handler(Box::new(error)))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! Lapsed leases, timeouts and disobeyed cancellations.
+
+use std::time::Instant;
+
+use reeve_events::Actor;
+use reeve_ids::{TaskId, TenantId};
+use reeve_runtime::Progress;
+
+use super::brake::Brake;
+use super::pace::Pace;
+use crate::config::span;
+use crate::domain::LeaseToken;
+use crate::lanes::{End, Ender};
+use crate::storage::{self, Due};
+use crate::{Error, NAME, Queue};
+
+/// Tasks that one tick settles.
+const BATCH: i64 = 500;
+
+/// Ends what time has overtaken. Several replicas may do it: each end is checked again under the
+/// row's lock.
+pub struct DueTasks {
+    queue: Queue,
+    brake: Brake,
+    pace: Pace,
+}
+
+impl DueTasks {
+    /// Over the service.
+    pub fn new(queue: Queue) -> Self {
+        Self {
+            queue,
+            brake: Brake::default(),
+            pace: Pace::default(),
+        }
+    }
+
+    /// Looks once; more when there may be more.
+    ///
+    /// # Errors
+    /// When PostgreSQL is away.
+    pub async fn tick(&self) -> Result<Progress, Error> {
+        let started = Instant::now();
+        if !self.pace.allows(started) {
+            return Ok(Progress::Idle);
+        }
+        let shared = &self.queue.shared;
+        let (now, config) = (shared.clock.now(), &shared.config);
+        let cancelled = now - span(config.cancel_grace);
+        let lapsed = self
+            .brake
+            .limit(now, span(config.lapse_grace), span(config.outage_grace));
+        let pool = shared.database.internal_pool();
+        let found = storage::due(pool, now, cancelled, lapsed, BATCH).await?;
+        self.pace.took(Instant::now(), started.elapsed());
+        let full = i64::try_from(found.len()).is_ok_and(|found| found == BATCH);
+        let ends: Vec<_> = found
+            .into_iter()
+            .filter_map(|due| {
+                let ender = match due.cause {
+                    1 => Ender::Lapse(lapsed),
+                    2 => Ender::RunOut(now),
+                    3 => Ender::WaitOut(now),
+                    4 => Ender::Disobey(cancelled),
+                    _ => return None,
+                };
+                Some(end(due, ender))
+            })
+            .collect();
+        for answer in self.queue.lanes.settle.submit_all(ends).await? {
+            if let Err(fault) = answer {
+                tracing::warn!(%fault, "a task that time has overtaken could not be settled");
+            }
+        }
+        Ok(full.into())
+    }
+}
+
+fn end(due: Due, ender: Ender) -> End {
+    End {
+        tenant_id: TenantId::from_uuid(due.tenant_id),
+        token: LeaseToken {
+            task_id: TaskId::from_uuid(due.task_id),
+            fence: due.fence,
+        },
+        ender,
+        actor: Actor::service(NAME),
+    }
+}

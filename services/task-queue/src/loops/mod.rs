@@ -1,0 +1,95 @@
+//! What the service does by itself.
+
+mod admission;
+mod agents;
+mod brake;
+mod due;
+mod pace;
+mod ready;
+mod ripen;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reeve_auth::ServiceTokens;
+use reeve_events::{Consumer, Feed, Relay};
+use reeve_redis::Redis;
+use reeve_runtime::Loop;
+
+use crate::{NAME, Queue};
+
+pub use admission::Admissions;
+pub use agents::AgentEvents;
+pub use due::DueTasks;
+pub use ready::ReadySweep;
+
+/// Every loop of the service.
+pub fn all(
+    queue: &Queue,
+    redis: &Redis,
+    relay: Relay,
+    tokens: ServiceTokens,
+    registry: tonic::transport::Channel,
+) -> Vec<Loop> {
+    let shared = &queue.shared;
+    let config = &shared.config;
+    let due = Arc::new(DueTasks::new(queue.clone()));
+    let sweep = Arc::new(ReadySweep::new(shared.clone()));
+    let admissions = Arc::new(Admissions::new(shared.clone()));
+    let feed = Feed::Peer {
+        channel: registry,
+        tokens,
+        caller: NAME,
+    };
+    let consumer = Arc::new(Consumer::new(
+        shared.database.clone(),
+        redis,
+        feed,
+        "agent-registry",
+        "leases",
+        AgentEvents::new(queue.clone()),
+    ));
+    let expiry = relay.clone();
+    let relay_wake = shared.wake.relay();
+    let ripening = shared.clone();
+    vec![
+        Loop::new("relay", Duration::from_millis(500), move || {
+            let relay = relay.clone();
+            async move { relay.tick().await }
+        })
+        .woken_by(relay_wake),
+        Loop::new("expire events", Duration::from_secs(600), move || {
+            let relay = expiry.clone();
+            async move { relay.expire().await }
+        }),
+        Loop::new("due", config.sweep_period, move || {
+            let due = Arc::clone(&due);
+            async move { due.tick().await }
+        }),
+        Loop::new(
+            "ready queues",
+            config.reconcile_period.min(Duration::from_secs(1)),
+            move || {
+                let sweep = Arc::clone(&sweep);
+                async move { sweep.tick().await }
+            },
+        ),
+        Loop::stoppable("ripen", Duration::from_secs(1), move |stop| {
+            ripen::tick(ripening.clone(), stop)
+        }),
+        Loop::new("admission", Duration::from_secs(1), move || {
+            let admissions = Arc::clone(&admissions);
+            async move { admissions.tick().await }
+        })
+        .woken_by(Arc::clone(&shared.admission)),
+        Loop::stoppable("agent events", Duration::from_millis(250), move |stop| {
+            let consumer = Arc::clone(&consumer);
+            async move {
+                tokio::select! {
+                    more = consumer.tick() => more,
+                    () = stop.cancelled() => Ok(false),
+                }
+            }
+        }),
+    ]
+}

@@ -1,0 +1,70 @@
+//! What this service counts.
+
+use std::collections::HashMap;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use reeve_runtime::Metrics;
+
+/// Kinds of events with their counters: every change of a task is an event, so these are the rates
+/// of everything.
+const KINDS: [(&str, &str); 14] = [
+    ("task.created", "reeve_tasks_created"),
+    ("task.assigned", "reeve_tasks_assigned"),
+    ("task.accepted", "reeve_tasks_accepted"),
+    ("task.started", "reeve_tasks_started"),
+    ("task.completed", "reeve_tasks_completed"),
+    ("task.failed", "reeve_tasks_failed"),
+    ("task.timed_out", "reeve_tasks_timed_out"),
+    ("task.lease_lost", "reeve_tasks_lease_lost"),
+    ("task.rejected", "reeve_tasks_rejected"),
+    ("task.returned", "reeve_tasks_returned"),
+    ("task.cancelled", "reeve_tasks_cancelled"),
+    ("task.cancel_requested", "reeve_tasks_cancel_requested"),
+    ("task.over_budget", "reeve_tasks_over_budget"),
+    ("task.redriven", "reeve_tasks_redriven"),
+];
+
+/// The metrics of this service.
+#[derive(Debug)]
+pub struct TaskMetrics {
+    events: HashMap<&'static str, Counter>,
+    /// Ready tasks that were not in Redis and were put back by the sweep.
+    pub forgotten: Counter,
+    /// Times the ready queues were refilled.
+    pub rebuilds: Counter,
+    /// Tasks that wait for an agent and for nothing else.
+    pub ready: Gauge,
+}
+
+impl TaskMetrics {
+    /// Registers the metrics.
+    pub fn new(metrics: &Metrics) -> Self {
+        let help = "Tasks of which this was said, written with the event";
+        let events = KINDS
+            .into_iter()
+            .map(|(kind, name)| (kind, metrics.counter(name, help)));
+        Self {
+            events: events.collect(),
+            forgotten: metrics.counter(
+                "reeve_ready_forgotten",
+                "Ready tasks that were not in Redis and were put back by the sweep",
+            ),
+            rebuilds: metrics.counter(
+                "reeve_ready_rebuilds",
+                "Times the ready queues were refilled",
+            ),
+            ready: metrics.gauge(
+                "reeve_tasks_ready",
+                "Tasks that wait for an agent and for nothing else",
+            ),
+        }
+    }
+
+    /// Counts an event about to be committed.
+    pub fn count_event(&self, kind: &str) {
+        if let Some(counter) = self.events.get(kind) {
+            counter.inc();
+        }
+    }
+}

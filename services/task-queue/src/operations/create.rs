@@ -1,0 +1,129 @@
+//! CreateTask and BatchCreateTasks.
+
+use reeve_auth::Caller;
+use reeve_events::Actor;
+use reeve_ids::TaskId;
+use reeve_status::Fault;
+
+use crate::Queue;
+use crate::domain::{self, NewTask, Spec, Task};
+use crate::lanes::{CreateGroup, Created};
+
+/// A task to be created.
+#[derive(Debug)]
+pub struct Creation {
+    /// What is to be done.
+    pub spec: Spec,
+    /// The client's request id with the digest of the spec.
+    pub request: Option<(String, Vec<u8>)>,
+}
+
+/// Creates one task; answers with it as it is now.
+///
+/// # Errors
+/// INVALID_ARGUMENT for related tasks that do not exist, FAILED_PRECONDITION for a reused request
+/// id, RESOURCE_EXHAUSTED when the lane is full.
+pub async fn create(queue: &Queue, caller: &Caller, creation: Creation) -> Result<Task, Fault> {
+    let task = new_task(queue, caller, creation);
+    let fresh = as_created(&task);
+    let actor = Actor::from(caller);
+    let group = CreateGroup {
+        tasks: vec![task],
+        actor,
+        path: |_| "spec".to_owned(),
+    };
+    let created = queue.lanes.create.submit(group).await?;
+    match created.first() {
+        Some(Created::New { blocked_by }) => Ok(Task {
+            blocked_by: *blocked_by,
+            ..fresh
+        }),
+        Some(Created::Before(id)) => super::get(queue, caller.tenant(), *id).await,
+        None => Err(Fault::internal()),
+    }
+}
+
+/// Creates several tasks, all or none; answers with their ids in order.
+///
+/// # Errors
+/// As [`create`].
+pub async fn create_batch(
+    queue: &Queue,
+    caller: &Caller,
+    creations: Vec<Creation>,
+) -> Result<Vec<TaskId>, Fault> {
+    let tasks: Vec<_> = creations
+        .into_iter()
+        .map(|creation| new_task(queue, caller, creation))
+        .collect();
+    let ids: Vec<_> = tasks.iter().map(|task| task.id).collect();
+    let path = |index| format!("requests[{index}].spec");
+    let group = CreateGroup {
+        tasks,
+        actor: Actor::from(caller),
+        path,
+    };
+    let created = queue.lanes.create.submit(group).await?;
+    let id = |(fresh, created)| match created {
+        Created::New { .. } => fresh,
+        Created::Before(id) => id,
+    };
+    Ok(ids.into_iter().zip(created).map(id).collect())
+}
+
+fn new_task(queue: &Queue, caller: &Caller, creation: Creation) -> NewTask {
+    let principal = &caller.principal;
+    NewTask {
+        id: TaskId::new(),
+        tenant_id: caller.tenant(),
+        spec: creation.spec,
+        creator: domain::Actor {
+            kind: match principal.kind {
+                reeve_auth::PrincipalKind::User => domain::ActorKind::User,
+                reeve_auth::PrincipalKind::Agent => domain::ActorKind::Agent,
+                reeve_auth::PrincipalKind::Service => domain::ActorKind::Service,
+            } as i16,
+            subject: principal.subject.clone(),
+            display_name: principal.display_name.clone(),
+        },
+        traceparent: caller.traceparent.clone().unwrap_or_default(),
+        create_time: queue.shared.clock.now(),
+        request: creation.request,
+    }
+}
+
+/// The task as it will be stored, so that an answer needs no read.
+fn as_created(task: &NewTask) -> Task {
+    Task {
+        id: task.id,
+        tenant_id: task.tenant_id,
+        spec: task.spec.clone(),
+        creator: task.creator.clone(),
+        traceparent: task.traceparent.clone(),
+        create_time: task.create_time,
+        state: domain::State::Pending,
+        version: 1,
+        attempt: 0,
+        failures: 0,
+        lost_leases: 0,
+        dead: false,
+        agent_id: None,
+        blocked_by: 0,
+        admission: task.admission(),
+        hold_id: None,
+        cancel_requested: false,
+        cancel_reason: String::new(),
+        update_time: task.create_time,
+        ready_time: task.ready_time(),
+        assign_time: None,
+        start_time: None,
+        end_time: None,
+        lease_until: None,
+        rejected_by: Vec::new(),
+        result: None,
+        result_message: String::new(),
+        error: None,
+        progress: None,
+        attempts: Vec::new(),
+    }
+}

@@ -1,0 +1,263 @@
+//! What other services are told. The keys are part of the service's contract: README.md lists them.
+
+use chrono::{DateTime, Utc};
+use reeve_events::{Actor, NewEvent};
+use reeve_ids::{TenantId, Uuid};
+use serde_json::{Map, Value as Json, json};
+
+use crate::domain::{AttemptEnd, NewTask, Origin, Settled, State, Task, Usage};
+use crate::storage::{AdvancedRow, CompletedRow, Facts, LockedRow, Unadmitted};
+
+/// `task.created`.
+pub fn created(task: &NewTask, actor: &Actor) -> NewEvent {
+    let spec = &task.spec;
+    let mut data = Map::new();
+    data.insert("type".into(), json!(spec.kind));
+    data.insert("queue".into(), json!(spec.queue));
+    data.insert("capability".into(), json!(spec.capability));
+    data.insert("priority".into(), json!(spec.priority.word()));
+    put_project(&mut data, spec.project_id.map(reeve_ids::ProjectId::uuid));
+    put_origin(&mut data, spec.origin.as_ref());
+    if !spec.labels.is_empty() {
+        data.insert("labels".into(), json!(spec.labels));
+    }
+    if let Some(parent) = spec.parent_task_id {
+        data.insert("parent_task_id".into(), json!(parent));
+    }
+    if let Some(budget) = &spec.budget {
+        data.insert("budget_id".into(), json!(budget.id));
+    }
+    event(
+        task.tenant_id,
+        actor,
+        task.create_time,
+        "task.created",
+        task.id.uuid(),
+        data,
+    )
+}
+
+/// `task.assigned`, and `task.started` when the lease starts the task.
+pub fn assigned(
+    task: &Task,
+    actor: &Actor,
+    now: DateTime<Utc>,
+    start: bool,
+) -> impl Iterator<Item = NewEvent> + use<> {
+    let spec = &task.spec;
+    let mut data = Map::new();
+    data.insert("agent_id".into(), json!(task.agent_id));
+    data.insert("attempt".into(), json!(task.attempt));
+    data.insert("type".into(), json!(spec.kind));
+    put_project(&mut data, spec.project_id.map(reeve_ids::ProjectId::uuid));
+    put_origin(&mut data, spec.origin.as_ref());
+    let id = task.id.uuid();
+    let started =
+        start.then(|| event(task.tenant_id, actor, now, "task.started", id, data.clone()));
+    let assigned = event(task.tenant_id, actor, now, "task.assigned", id, data);
+    std::iter::once(assigned).chain(started)
+}
+
+/// `task.accepted` or `task.started`.
+pub fn advanced(
+    row: &AdvancedRow,
+    tenant: TenantId,
+    actor: &Actor,
+    now: DateTime<Utc>,
+) -> NewEvent {
+    let mut data = of_facts(&row.facts, row.hold_id);
+    data.insert("agent_id".into(), json!(row.agent_id));
+    data.insert("attempt".into(), json!(row.attempt));
+    let started = row.target == State::InProgress.number();
+    let kind = if started {
+        "task.started"
+    } else {
+        "task.accepted"
+    };
+    event(tenant, actor, now, kind, row.task_id, data)
+}
+
+/// `task.completed`.
+pub fn completed(row: &CompletedRow, actor: &Actor, now: DateTime<Utc>) -> NewEvent {
+    let mut data = of_facts(&row.facts, row.hold_id);
+    data.insert("agent_id".into(), json!(row.agent_id));
+    data.insert("attempt".into(), json!(row.attempt));
+    put_usage(&mut data, row.usage.as_ref().map(|usage| &usage.0));
+    put_times(&mut data, row.start_time.or(row.assign_time), now);
+    event(
+        TenantId::from_uuid(row.tenant_id),
+        actor,
+        now,
+        "task.completed",
+        row.task_id,
+        data,
+    )
+}
+
+/// What ended an attempt otherwise, or a wait: one event, named by how it ended.
+pub fn settled(
+    row: &LockedRow,
+    settled: &Settled,
+    usage: Option<&Vec<Usage>>,
+    cancel_reason: Option<&str>,
+    actor: &Actor,
+    now: DateTime<Utc>,
+) -> NewEvent {
+    let mut data = of_facts(&row.facts, row.hold_id);
+    if settled.end.is_some() {
+        data.insert("agent_id".into(), json!(row.agent_id));
+    }
+    data.insert("attempt".into(), json!(row.attempt));
+    data.insert("state".into(), json!(settled.state.word()));
+    data.insert("retry".into(), json!(settled.state == State::Pending));
+    data.insert("dead".into(), json!(settled.dead));
+    if let Some(error) = &settled.error {
+        data.insert("error_code".into(), json!(error.code));
+        data.insert("error_message".into(), json!(error.message));
+    }
+    if let Some(ready) = settled.ready_time {
+        data.insert("ready_time".into(), json!(ready));
+    }
+    if let Some(reason) = cancel_reason {
+        data.insert("reason".into(), json!(reason));
+    }
+    put_usage(&mut data, usage);
+    if settled.end.is_some() {
+        put_times(&mut data, row.start_time.or(row.assign_time), now);
+    }
+    let tenant = TenantId::from_uuid(row.tenant_id);
+    event(tenant, actor, now, kind_of(settled), row.task_id, data)
+}
+
+fn kind_of(settled: &Settled) -> &'static str {
+    match (settled.state, settled.end) {
+        (State::Cancelled, _) => "task.cancelled",
+        (State::Failed, _) | (_, Some(AttemptEnd::Failed)) => "task.failed",
+        (State::Timeout, _) | (_, Some(AttemptEnd::Timeout)) => "task.timed_out",
+        (_, Some(AttemptEnd::Rejected)) => "task.rejected",
+        (_, Some(AttemptEnd::Returned)) => "task.returned",
+        _ => "task.lease_lost",
+    }
+}
+
+/// `task.cancel_requested`.
+pub fn cancel_requested(
+    row: &LockedRow,
+    reason: &str,
+    actor: &Actor,
+    now: DateTime<Utc>,
+) -> NewEvent {
+    let mut data = of_facts(&row.facts, row.hold_id);
+    data.insert("agent_id".into(), json!(row.agent_id));
+    data.insert("attempt".into(), json!(row.attempt));
+    data.insert("reason".into(), json!(reason));
+    let tenant = TenantId::from_uuid(row.tenant_id);
+    event(
+        tenant,
+        actor,
+        now,
+        "task.cancel_requested",
+        row.task_id,
+        data,
+    )
+}
+
+/// `task.over_budget`.
+pub fn over_budget(task: &Unadmitted, actor: &Actor, now: DateTime<Utc>) -> NewEvent {
+    let mut data = of_facts(&task.facts, None);
+    data.insert("attempt".into(), json!(task.attempt));
+    let tenant = TenantId::from_uuid(task.tenant_id);
+    event(tenant, actor, now, "task.over_budget", task.task_id, data)
+}
+
+/// `task.redriven`.
+pub fn redriven(task: &Task, actor: &Actor, now: DateTime<Utc>) -> NewEvent {
+    let mut data = Map::new();
+    data.insert("type".into(), json!(task.spec.kind));
+    data.insert("attempt".into(), json!(task.attempt));
+    data.insert("from".into(), json!(task.state.word()));
+    put_project(
+        &mut data,
+        task.spec.project_id.map(reeve_ids::ProjectId::uuid),
+    );
+    put_origin(&mut data, task.spec.origin.as_ref());
+    event(
+        task.tenant_id,
+        actor,
+        now,
+        "task.redriven",
+        task.id.uuid(),
+        data,
+    )
+}
+
+fn event(
+    tenant: TenantId,
+    actor: &Actor,
+    now: DateTime<Utc>,
+    kind: &'static str,
+    task: Uuid,
+    data: Map<String, Json>,
+) -> NewEvent {
+    NewEvent::new(tenant, actor.clone(), now, kind, ("task", task)).with(Json::Object(data))
+}
+
+fn of_facts(facts: &Facts, hold: Option<Uuid>) -> Map<String, Json> {
+    let mut data = Map::new();
+    data.insert("type".into(), json!(facts.kind));
+    data.insert("queue".into(), json!(facts.queue));
+    put_project(&mut data, facts.project_id);
+    put_origin(&mut data, facts.origin().as_ref());
+    if !facts.labels.is_empty() {
+        data.insert("labels".into(), json!(facts.labels.0));
+    }
+    if let Some(budget) = facts.details.budget() {
+        data.insert("budget_id".into(), json!(budget.id));
+    }
+    if let Some(hold) = hold {
+        data.insert("hold_id".into(), json!(hold));
+    }
+    data
+}
+
+fn put_project(data: &mut Map<String, Json>, project: Option<Uuid>) {
+    if let Some(project) = project {
+        data.insert("project_id".into(), json!(project));
+    }
+}
+
+fn put_origin(data: &mut Map<String, Json>, origin: Option<&Origin>) {
+    let Some(Origin {
+        kind,
+        resource_id,
+        step_path,
+        attempt,
+    }) = origin
+    else {
+        return;
+    };
+    let origin = json!({
+        "kind": kind, "resource_id": resource_id, "step_path": step_path, "attempt": attempt,
+    });
+    data.insert("origin".into(), origin);
+}
+
+fn put_usage(data: &mut Map<String, Json>, usage: Option<&Vec<Usage>>) {
+    if let Some(usage) = usage.filter(|usage| !usage.is_empty()) {
+        data.insert("usage".into(), json!(usage));
+    }
+}
+
+/// Seconds as text, because they are billed.
+fn put_times(data: &mut Map<String, Json>, started: Option<DateTime<Utc>>, ended: DateTime<Utc>) {
+    data.insert("ended_time".into(), json!(ended));
+    if let Some(started) = started {
+        let micros = (ended - started)
+            .num_microseconds()
+            .unwrap_or_default()
+            .max(0);
+        let seconds = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+        data.insert("started_time".into(), json!(started));
+        data.insert("duration_seconds".into(), json!(seconds));
+    }
+}

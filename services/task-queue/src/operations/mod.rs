@@ -1,0 +1,20 @@
+//! One file for each verb. The hot ones go through a lane, which is their transaction.
+
+mod cancel;
+mod create;
+pub mod events;
+mod lease;
+mod read;
+pub mod release;
+mod report;
+mod retry;
+pub mod settling;
+mod watch;
+
+pub use cancel::cancel;
+pub use create::{Creation, create, create_batch};
+pub use lease::{LeaseAsk, hand_on, lease, pull};
+pub use read::{get, list};
+pub use report::{Failure, Report};
+pub use retry::retry;
+pub use watch::{Change, Watch};

@@ -1,0 +1,50 @@
+//! GetTask and ListTasks.
+
+use reeve_ids::{TaskId, TenantId};
+use reeve_status::Fault;
+
+use crate::domain::Task;
+use crate::storage::{self, Filter};
+use crate::{Error, Queue};
+
+/// A task with everything.
+///
+/// # Errors
+/// NOT_FOUND.
+pub async fn get(queue: &Queue, tenant: TenantId, id: TaskId) -> Result<Task, Fault> {
+    Ok(try_get(queue, tenant, id).await?)
+}
+
+async fn try_get(queue: &Queue, tenant: TenantId, id: TaskId) -> Result<Task, Error> {
+    let mut tx = queue.shared.database.tenant(tenant).await?;
+    let found = storage::get(&mut tx, tenant, &[id], true).await?;
+    let mut task = found.into_iter().next().ok_or(Error::NoTask(id))?;
+    if task.attempt > 0 {
+        let mut attempts = storage::attempts(&mut tx, tenant, id).await?;
+        attempts.append(&mut task.attempts);
+        task.attempts = attempts;
+    }
+    tx.commit().await?;
+    Ok(task)
+}
+
+/// Tasks that a filter chooses, newest first, after `after`.
+///
+/// # Errors
+/// UNAVAILABLE.
+pub async fn list(
+    queue: &Queue,
+    tenant: TenantId,
+    filter: &Filter,
+    after: Option<TaskId>,
+    full: bool,
+    limit: i64,
+) -> Result<Vec<Task>, Fault> {
+    let read = async {
+        let mut tx = queue.shared.database.tenant(tenant).await?;
+        let tasks = storage::list(&mut tx, tenant, filter, after, full, limit).await?;
+        tx.commit().await?;
+        Ok::<_, Error>(tasks)
+    };
+    Ok(read.await?)
+}

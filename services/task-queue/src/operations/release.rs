@@ -1,0 +1,28 @@
+//! What the end of a task means for those that wait for it.
+
+use chrono::{DateTime, Utc};
+use reeve_ids::{TaskId, Uuid};
+use sqlx::PgConnection;
+
+use crate::Error;
+use crate::storage::{self, Unblocked};
+
+/// Takes completed tasks off the lists of those that wait for them.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn after_completion(
+    connection: &mut PgConnection,
+    completed: &[Uuid],
+    now: DateTime<Utc>,
+) -> Result<Vec<Unblocked>, Error> {
+    if completed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let waiting = storage::dependents(connection, completed).await?;
+    if waiting.is_empty() {
+        return Ok(Vec::new());
+    }
+    let tasks: Vec<TaskId> = waiting.into_iter().map(|(_, task)| task).collect();
+    storage::unblock(connection, &tasks, now).await
+}

@@ -1,0 +1,211 @@
+//! Writing what the domain decided about locked runs, and what follows from it.
+
+use chrono::{DateTime, Utc};
+use reeve_events::{Actor, NewEvent};
+use reeve_ids::{TaskId, TenantId, Uuid};
+use sqlx::PgConnection;
+
+use super::events;
+use crate::dispatch::{LaneKey, ReadyTask};
+use crate::domain::{Admission, AttemptEnd, Cause, Settled, State, Usage, order_score, settle};
+use crate::storage::{self, Ending, LockedRow, Requeue};
+use crate::{Error, NAME};
+
+/// What was decided about one locked run.
+#[derive(Debug)]
+pub struct Decision {
+    /// The run.
+    pub row: LockedRow,
+    /// What becomes of it.
+    pub settled: Settled,
+    /// What the attempt consumed, as its end reports it.
+    pub usage: Option<Vec<Usage>>,
+    /// Why it is cancelled, if it is.
+    pub cancel_reason: Option<String>,
+    /// Who caused it.
+    pub actor: Actor,
+}
+
+/// What is to be done after the commit, and with it.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// To be written in the same transaction.
+    pub events: Vec<NewEvent>,
+    /// To be announced.
+    pub ready: Vec<ReadyTask>,
+    /// Whether a budget has to be asked.
+    pub unadmitted: bool,
+    /// Agents that lost a task to a cancellation or a lapse.
+    pub bereft: Vec<(TenantId, Uuid)>,
+}
+
+/// Writes decisions, and cancels the tasks that waited for one that ended otherwise than hoped.
+///
+/// # Errors
+/// When the database refuses, or a row is corrupt.
+pub async fn write(
+    connection: &mut PgConnection,
+    decisions: Vec<Decision>,
+    now: DateTime<Utc>,
+) -> Result<Effects, Error> {
+    let mut effects = Effects::default();
+    let mut wave = decisions;
+    while !wave.is_empty() {
+        write_wave(connection, &wave, now, &mut effects).await?;
+        wave = orphans(connection, &wave, now).await?;
+    }
+    Ok(effects)
+}
+
+async fn write_wave(
+    connection: &mut PgConnection,
+    decisions: &[Decision],
+    now: DateTime<Utc>,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    let mut requeues = Vec::new();
+    let mut endings = Vec::new();
+    for decision in decisions {
+        let usage = decision.all_usage();
+        if decision.settled.state == State::Pending {
+            requeues.push(decision.requeue(now)?);
+        } else {
+            let cancel_reason = decision.cancel_reason();
+            let Decision { row, settled, .. } = decision;
+            endings.push(Ending {
+                row,
+                settled,
+                usage,
+                cancel_reason,
+            });
+        }
+        let reason = decision.cancel_reason();
+        let Decision {
+            row,
+            settled,
+            actor,
+            ..
+        } = decision;
+        effects
+            .events
+            .push(events::settled(row, settled, usage, reason, actor, now));
+        if let Some(agent) = row.agent_id.filter(|_| row.lease_until.is_some()) {
+            effects
+                .bereft
+                .push((TenantId::from_uuid(row.tenant_id), agent));
+        }
+    }
+    storage::requeue(connection, &requeues, now).await?;
+    storage::end(connection, &endings, now).await?;
+    for requeue in &requeues {
+        if requeue.admission.lets_run() {
+            effects.ready.push(requeue.ready_task(now));
+        } else {
+            effects.unadmitted = true;
+        }
+    }
+    Ok(())
+}
+
+/// Tasks that waited for one that ended and did not complete: they are cancelled.
+async fn orphans(
+    connection: &mut PgConnection,
+    decisions: &[Decision],
+    now: DateTime<Utc>,
+) -> Result<Vec<Decision>, Error> {
+    let ended: Vec<Uuid> = decisions
+        .iter()
+        .filter(|decision| decision.settled.state.is_ended())
+        .map(|decision| decision.row.task_id)
+        .collect();
+    if ended.is_empty() {
+        return Ok(Vec::new());
+    }
+    let waiting = storage::dependents(connection, &ended).await?;
+    let tasks: Vec<TaskId> = waiting.into_iter().map(|(_, task)| task).collect();
+    if tasks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = storage::lock(connection, &tasks).await?;
+    rows.into_iter()
+        .filter(|row| row.state == State::Pending.number() && row.blocked_by > 0)
+        .map(|row| {
+            let settled = decide(&row, Cause::Cancel, now)?;
+            Ok(Decision {
+                row,
+                settled,
+                usage: None,
+                cancel_reason: Some("DEPENDENCY_FAILED".to_owned()),
+                actor: Actor::service(NAME),
+            })
+        })
+        .collect()
+}
+
+/// Asks the domain, with fresh randomness for a backoff.
+///
+/// # Errors
+/// When the lifecycle forbids it, or the row is corrupt.
+pub fn decide(row: &LockedRow, cause: Cause, now: DateTime<Utc>) -> Result<Settled, Error> {
+    let seed = rand::random_range(0.0..1.0);
+    settle(&row.standing()?, cause, now, seed)
+        .map_err(|forbidden| Error::forbidden(TaskId::from_uuid(row.task_id), forbidden))
+}
+
+impl Decision {
+    /// What the attempt consumed: what its end says, else what progress said.
+    fn all_usage(&self) -> Option<&Vec<Usage>> {
+        let own = self.usage.as_ref();
+        own.or_else(|| self.row.progress_usage.as_ref().map(|usage| &usage.0))
+            .filter(|usage| !usage.is_empty() && self.settled.end.is_some())
+    }
+
+    fn cancel_reason(&self) -> Option<&str> {
+        let asked = self.row.cancel_reason.as_deref();
+        self.cancel_reason
+            .as_deref()
+            .or(asked)
+            .filter(|_| self.settled.state == State::Cancelled)
+    }
+
+    fn requeue(&self, now: DateTime<Utc>) -> Result<Requeue<'_>, Error> {
+        let Self { row, settled, .. } = self;
+        let ready = settled.ready_time.unwrap_or(now);
+        let priority = storage::priority(row.task_id, row.priority)?;
+        let wait = row.facts.details.timeouts().schedule_to_start;
+        let spent = matches!(settled.end, Some(AttemptEnd::Failed | AttemptEnd::Timeout));
+        let admission = match Admission::from_number(row.admission) {
+            // finance ends the hold of an attempt that failed; the next one needs its own.
+            Some(Admission::Held) if spent => Admission::Awaiting,
+            Some(admission) => admission,
+            None => Admission::Free,
+        };
+        Ok(Requeue {
+            row,
+            settled,
+            // A task that comes back through no fault of its own keeps its place.
+            order_score: if spent {
+                order_score(ready, priority)
+            } else {
+                row.order_score
+            },
+            admission,
+            start_deadline: wait.map(|span| ready + span),
+            rejected: settled.end == Some(AttemptEnd::Rejected),
+            usage: self.all_usage(),
+        })
+    }
+}
+
+impl Requeue<'_> {
+    fn ready_task(&self, now: DateTime<Utc>) -> ReadyTask {
+        let row = self.row;
+        let tenant = TenantId::from_uuid(row.tenant_id);
+        ReadyTask {
+            lane: LaneKey::new(tenant, &row.facts.queue, &row.capability),
+            id: TaskId::from_uuid(row.task_id),
+            score: self.order_score,
+            ready_time: self.settled.ready_time.unwrap_or(now),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Storing new tasks.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use reeve_ids::{ProjectId, TaskId, TenantId, Uuid};
+use serde_json::Value as Json;
+use sqlx::PgConnection;
+use sqlx::types::Json as Stored;
+
+use super::Details;
+use crate::Error;
+use crate::domain::NewTask;
+
+/// A request id that was claimed before.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Claimed {
+    /// Index in the question, from 1.
+    pub position: i64,
+    /// Who claimed it.
+    pub task_id: Uuid,
+    /// With what body.
+    pub digest: Vec<u8>,
+}
+
+/// Claims the request ids of those tasks that have one; answers for those that were claimed before,
+/// with their index in `tasks`.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn claim_requests(
+    connection: &mut PgConnection,
+    tasks: &[&NewTask],
+) -> Result<Vec<(usize, Claimed)>, Error> {
+    let asked: Vec<_> = tasks
+        .iter()
+        .enumerate()
+        .filter_map(|(index, task)| task.request.as_ref().map(|request| (index, *task, request)))
+        .collect();
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let won: Vec<Uuid> = sqlx::query_scalar(include_str!("queries/task_request/claim.sql"))
+        .bind(
+            asked
+                .iter()
+                .map(|(_, task, _)| task.tenant_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            asked
+                .iter()
+                .map(|(_, _, (id, _))| id.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            asked
+                .iter()
+                .map(|(_, task, _)| task.id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            asked
+                .iter()
+                .map(|(_, _, (_, digest))| digest.as_slice())
+                .collect::<Vec<_>>(),
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+    if won.len() == asked.len() {
+        return Ok(Vec::new());
+    }
+    let won: std::collections::HashSet<_> = won.into_iter().collect();
+    let lost: Vec<_> = asked
+        .iter()
+        .filter(|(_, task, _)| !won.contains(&task.id.uuid()))
+        .collect();
+    let found: Vec<Claimed> = sqlx::query_as(include_str!("queries/task_request/find.sql"))
+        .bind(
+            lost.iter()
+                .map(|(_, task, _)| task.tenant_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            lost.iter()
+                .map(|(_, _, (id, _))| id.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .fetch_all(connection)
+        .await?;
+    let index = |position: i64| {
+        usize::try_from(position - 1)
+            .ok()
+            .and_then(|at| lost.get(at))
+    };
+    Ok(found
+        .into_iter()
+        .filter_map(|claimed| index(claimed.position).map(|(index, ..)| (*index, claimed)))
+        .collect())
+}
+
+/// Which of these tasks exist in their tenants.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn existing_tasks(
+    connection: &mut PgConnection,
+    tasks: &[(TenantId, TaskId)],
+) -> Result<Vec<TaskId>, Error> {
+    let ids: Vec<Uuid> = sqlx::query_scalar(include_str!("queries/task/existing.sql"))
+        .bind(tasks.iter().map(|(_, id)| id.uuid()).collect::<Vec<_>>())
+        .bind(
+            tasks
+                .iter()
+                .map(|(tenant, _)| tenant.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .fetch_all(connection)
+        .await?;
+    Ok(ids.into_iter().map(TaskId::from_uuid).collect())
+}
+
+/// Which of these tasks are not over; they stay so until the transaction ends.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn hold_dependencies(
+    connection: &mut PgConnection,
+    tasks: &[TaskId],
+) -> Result<Vec<TaskId>, Error> {
+    let ids: Vec<Uuid> = sqlx::query_scalar(include_str!("queries/task_dependency/hold.sql"))
+        .bind(tasks.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    Ok(ids.into_iter().map(TaskId::from_uuid).collect())
+}
+
+/// Stores tasks, each with how many of its dependencies are not complete.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn insert_tasks(
+    connection: &mut PgConnection,
+    tasks: &[(&NewTask, i32)],
+) -> Result<(), Error> {
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    let column = Column(tasks);
+    let millis = |span: Option<TimeDelta>| span.map(|span| span.num_milliseconds());
+    sqlx::query(include_str!("queries/task/insert.sql"))
+        .bind(column.of(|task| task.id.uuid()))
+        .bind(column.of(|task| task.tenant_id.uuid()))
+        .bind(column.of(|task| task.spec.kind.as_str()))
+        .bind(column.of(|task| task.spec.title.as_str()))
+        .bind(column.of(|task| task.spec.queue.as_str()))
+        .bind(column.of(|task| task.spec.capability.as_str()))
+        .bind(column.of(|task| task.spec.priority.number()))
+        .bind(column.of(|task| task.spec.parameters.as_ref()) as Vec<Option<&Json>>)
+        .bind(column.of(|task| task.spec.project_id.map(ProjectId::uuid)))
+        .bind(column.of(|task| task.spec.parent_task_id.map(TaskId::uuid)))
+        .bind(column.of(|task| task.spec.origin.as_ref().map(|origin| origin.kind.as_str())))
+        .bind(column.of(|task| task.spec.origin.as_ref().map(|o| o.resource_id.as_str())))
+        .bind(column.of(|task| Stored(&task.spec.labels)))
+        .bind(column.of(|task| Stored(Details::from(task))))
+        .bind(column.of(|task| task.create_time))
+        .bind(column.of(|task| millis(task.spec.timeouts.heartbeat)))
+        .bind(column.of(|task| millis(task.spec.timeouts.start_to_close)))
+        .bind(
+            tasks
+                .iter()
+                .map(|(_, blocked_by)| *blocked_by)
+                .collect::<Vec<_>>(),
+        )
+        .bind(column.of(|task| task.admission().number()))
+        .bind(column.of(NewTask::order_score))
+        .bind(column.of(NewTask::ready_time))
+        .bind(column.of(NewTask::start_deadline) as Vec<Option<DateTime<Utc>>>)
+        .execute(&mut *connection)
+        .await?;
+    insert_dependencies(connection, tasks).await
+}
+
+async fn insert_dependencies(
+    connection: &mut PgConnection,
+    tasks: &[(&NewTask, i32)],
+) -> Result<(), Error> {
+    let pairs: Vec<_> = tasks
+        .iter()
+        .filter(|(_, blocked_by)| *blocked_by > 0)
+        .flat_map(|(task, _)| {
+            task.spec
+                .depends_on
+                .iter()
+                .map(move |on| (on.uuid(), *task))
+        })
+        .collect();
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(include_str!("queries/task_dependency/insert.sql"))
+        .bind(pairs.iter().map(|(on, _)| *on).collect::<Vec<_>>())
+        .bind(
+            pairs
+                .iter()
+                .map(|(_, task)| task.id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            pairs
+                .iter()
+                .map(|(_, task)| task.tenant_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+struct Column<'a>(&'a [(&'a NewTask, i32)]);
+
+impl<'a> Column<'a> {
+    fn of<T>(&self, value: impl Fn(&'a NewTask) -> T) -> Vec<T> {
+        self.0.iter().map(|(task, _)| value(task)).collect()
+    }
+}

@@ -1,0 +1,158 @@
+//! The parts of a spec that no query looks into, as JSON in `task.details`.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use reeve_ids::{BudgetId, TaskId};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{self, RetryPolicy, Timeouts};
+
+/// `task.details`. Fields at their default are left out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Details {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub step_path: String,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub origin_attempt: i32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<TaskId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule_time: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry: Option<Retry>,
+    #[serde(default, skip_serializing_if = "Spans::is_empty")]
+    timeouts: Spans,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    budget: Option<Budget>,
+    creator: Creator,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub traceparent: String,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Retry {
+    attempts: i32,
+    initial_ms: i64,
+    multiplier: f64,
+    max_ms: i64,
+    lost_leases: i32,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Spans {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    close_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    heartbeat_ms: Option<i64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Budget {
+    id: BudgetId,
+    amount: String,
+    currency: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Creator {
+    kind: i16,
+    subject: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    name: String,
+}
+
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
+
+impl Spans {
+    fn is_empty(&self) -> bool {
+        self.start_ms.is_none() && self.close_ms.is_none() && self.heartbeat_ms.is_none()
+    }
+}
+
+impl From<&domain::NewTask> for Details {
+    fn from(task: &domain::NewTask) -> Self {
+        let spec = &task.spec;
+        let millis = |span: Option<TimeDelta>| span.map(|span| span.num_milliseconds());
+        Self {
+            description: spec.description.clone(),
+            step_path: spec
+                .origin
+                .as_ref()
+                .map(|o| o.step_path.clone())
+                .unwrap_or_default(),
+            origin_attempt: spec.origin.as_ref().map_or(0, |origin| origin.attempt),
+            depends_on: spec.depends_on.clone(),
+            schedule_time: spec.schedule_time,
+            retry: (spec.retry != RetryPolicy::default()).then(|| Retry {
+                attempts: spec.retry.max_attempts,
+                initial_ms: spec.retry.initial_backoff.num_milliseconds(),
+                multiplier: spec.retry.multiplier,
+                max_ms: spec.retry.max_backoff.num_milliseconds(),
+                lost_leases: spec.retry.max_lost_leases,
+            }),
+            timeouts: Spans {
+                start_ms: millis(spec.timeouts.schedule_to_start),
+                close_ms: millis(spec.timeouts.start_to_close),
+                heartbeat_ms: millis(spec.timeouts.heartbeat),
+            },
+            budget: spec.budget.as_ref().map(|budget| Budget {
+                id: budget.id,
+                amount: budget.amount.clone(),
+                currency: budget.currency.clone(),
+            }),
+            creator: Creator {
+                kind: task.creator.kind,
+                subject: task.creator.subject.clone(),
+                name: task.creator.display_name.clone(),
+            },
+            traceparent: task.traceparent.clone(),
+        }
+    }
+}
+
+impl Details {
+    /// What happens after a failure.
+    pub fn retry(&self) -> RetryPolicy {
+        self.retry
+            .map_or_else(RetryPolicy::default, |retry| RetryPolicy {
+                max_attempts: retry.attempts,
+                initial_backoff: TimeDelta::milliseconds(retry.initial_ms),
+                multiplier: retry.multiplier,
+                max_backoff: TimeDelta::milliseconds(retry.max_ms),
+                max_lost_leases: retry.lost_leases,
+            })
+    }
+
+    /// Bounds in time.
+    pub fn timeouts(&self) -> Timeouts {
+        let span = |millis: Option<i64>| millis.map(TimeDelta::milliseconds);
+        Timeouts {
+            schedule_to_start: span(self.timeouts.start_ms),
+            start_to_close: span(self.timeouts.close_ms),
+            heartbeat: span(self.timeouts.heartbeat_ms),
+        }
+    }
+
+    /// What pays for the task.
+    pub fn budget(&self) -> Option<domain::Budget> {
+        self.budget.as_ref().map(|budget| domain::Budget {
+            id: budget.id,
+            amount: budget.amount.clone(),
+            currency: budget.currency.clone(),
+        })
+    }
+
+    /// Who created it.
+    pub fn creator(&self) -> domain::Actor {
+        domain::Actor {
+            kind: self.creator.kind,
+            subject: self.creator.subject.clone(),
+            display_name: self.creator.name.clone(),
+        }
+    }
+}

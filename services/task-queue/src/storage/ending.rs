@@ -1,0 +1,487 @@
+//! How attempts and tasks end, and how dead letters run again.
+
+use std::sync::LazyLock;
+
+use chrono::{DateTime, Utc};
+use reeve_ids::{TaskId, TenantId, Uuid};
+use serde_json::Value as Json;
+use sqlx::PgConnection;
+use sqlx::types::Json as Stored;
+
+use super::rows::{CompletedRow, EndedRow, LockedRow, OutcomeRow, ReadyRow};
+use super::sweep::Unblocked;
+use crate::Error;
+use crate::domain::{Admission, LeaseToken, Settled, State, Task, TaskError, Usage, completable};
+
+/// A task that its holder completes.
+#[derive(Debug, Clone)]
+pub struct Completion {
+    /// The lease.
+    pub token: LeaseToken,
+    /// The holder's tenant.
+    pub tenant_id: TenantId,
+    /// What came of it.
+    pub result: Option<Json>,
+    /// Sentence for people.
+    pub message: String,
+    /// What it consumed; nothing: what progress said.
+    pub usage: Option<Vec<Usage>>,
+}
+
+/// Completes tasks; those that are not returned were not held under these tokens.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn complete(
+    connection: &mut PgConnection,
+    completions: &[&Completion],
+    now: DateTime<Utc>,
+) -> Result<Vec<CompletedRow>, Error> {
+    static FROM: LazyLock<Vec<i16>> =
+        LazyLock::new(|| completable().into_iter().map(State::number).collect());
+    let rows = sqlx::query_as(include_str!("queries/task_run/complete.sql"))
+        .bind(
+            completions
+                .iter()
+                .map(|one| one.token.task_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            completions
+                .iter()
+                .map(|one| one.tenant_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            completions
+                .iter()
+                .map(|one| one.token.fence)
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            completions
+                .iter()
+                .map(|one| one.result.as_ref())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            completions
+                .iter()
+                .map(|one| one.message.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            completions
+                .iter()
+                .map(|one| one.usage.as_ref().map(Stored))
+                .collect::<Vec<_>>(),
+        )
+        .bind(now)
+        .bind(FROM.as_slice())
+        .fetch_all(connection)
+        .await?;
+    Ok(rows)
+}
+
+/// How the attempts that these tokens name ended.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn ended_attempts(
+    connection: &mut PgConnection,
+    tokens: &[(TenantId, LeaseToken)],
+) -> Result<Vec<EndedRow>, Error> {
+    let rows = sqlx::query_as(include_str!("queries/attempt/how_ended.sql"))
+        .bind(
+            tokens
+                .iter()
+                .map(|(_, token)| token.task_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            tokens
+                .iter()
+                .map(|(tenant, _)| tenant.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            tokens
+                .iter()
+                .map(|(_, token)| token.fence)
+                .collect::<Vec<_>>(),
+        )
+        .fetch_all(connection)
+        .await?;
+    Ok(rows)
+}
+
+/// Locks the runs of those tasks that are not over.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn lock(
+    connection: &mut PgConnection,
+    tasks: &[TaskId],
+) -> Result<Vec<LockedRow>, Error> {
+    let rows = sqlx::query_as(include_str!("queries/task_run/lock.sql"))
+        .bind(tasks.iter().map(|task| task.uuid()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    Ok(rows)
+}
+
+/// A locked run that goes back to PENDING.
+#[derive(Debug)]
+pub struct Requeue<'a> {
+    /// The run.
+    pub row: &'a LockedRow,
+    /// What the domain decided.
+    pub settled: &'a Settled,
+    /// Its place from now on.
+    pub order_score: i64,
+    /// Whether a hold has to be got again.
+    pub admission: Admission,
+    /// When it must have begun.
+    pub start_deadline: Option<DateTime<Utc>>,
+    /// Whether its agent is not to be asked again.
+    pub rejected: bool,
+    /// What the attempt consumed.
+    pub usage: Option<&'a Vec<Usage>>,
+}
+
+/// Sends locked runs back to PENDING.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn requeue(
+    connection: &mut PgConnection,
+    requeues: &[Requeue<'_>],
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    if requeues.is_empty() {
+        return Ok(());
+    }
+    let errors: Vec<_> = requeues
+        .iter()
+        .map(|one| one.settled.error.as_ref())
+        .collect();
+    let (codes, messages, details) = error_columns(&errors);
+    sqlx::query(include_str!("queries/task_run/requeue.sql"))
+        .bind(
+            requeues
+                .iter()
+                .map(|one| one.row.task_id)
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            requeues
+                .iter()
+                .map(|one| one.row.tenant_id)
+                .collect::<Vec<_>>(),
+        )
+        .bind(requeues.iter().map(|one| one.row.fence).collect::<Vec<_>>())
+        .bind(
+            requeues
+                .iter()
+                .map(|one| one.settled.end.map(|end| end.number()))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            requeues
+                .iter()
+                .map(|one| one.settled.failures)
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            requeues
+                .iter()
+                .map(|one| one.settled.lost_leases)
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            requeues
+                .iter()
+                .map(|one| one.admission.number())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            requeues
+                .iter()
+                .map(|one| one.settled.ready_time.unwrap_or(now))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            requeues
+                .iter()
+                .map(|one| one.order_score)
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            requeues
+                .iter()
+                .map(|one| one.start_deadline)
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            requeues
+                .iter()
+                .map(|one| one.row.agent_id.filter(|_| one.rejected))
+                .collect::<Vec<_>>(),
+        )
+        .bind(codes)
+        .bind(messages)
+        .bind(details)
+        .bind(
+            requeues
+                .iter()
+                .map(|one| one.usage.map(Stored))
+                .collect::<Vec<_>>(),
+        )
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// A locked run that is over, otherwise than COMPLETED.
+#[derive(Debug)]
+pub struct Ending<'a> {
+    /// The run.
+    pub row: &'a LockedRow,
+    /// What the domain decided.
+    pub settled: &'a Settled,
+    /// What the attempt consumed.
+    pub usage: Option<&'a Vec<Usage>>,
+    /// Why it was cancelled, if it was.
+    pub cancel_reason: Option<&'a str>,
+}
+
+/// Ends locked runs.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn end(
+    connection: &mut PgConnection,
+    endings: &[Ending<'_>],
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    if endings.is_empty() {
+        return Ok(());
+    }
+    let errors: Vec<_> = endings
+        .iter()
+        .map(|one| one.settled.error.as_ref())
+        .collect();
+    let (codes, messages, details) = error_columns(&errors);
+    sqlx::query(include_str!("queries/task_run/end.sql"))
+        .bind(
+            endings
+                .iter()
+                .map(|one| one.row.task_id)
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            endings
+                .iter()
+                .map(|one| one.row.tenant_id)
+                .collect::<Vec<_>>(),
+        )
+        .bind(endings.iter().map(|one| one.row.fence).collect::<Vec<_>>())
+        .bind(
+            endings
+                .iter()
+                .map(|one| one.settled.state.number())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            endings
+                .iter()
+                .map(|one| one.settled.end.map(|end| end.number()))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            endings
+                .iter()
+                .map(|one| one.settled.failures)
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            endings
+                .iter()
+                .map(|one| one.settled.lost_leases)
+                .collect::<Vec<_>>(),
+        )
+        .bind(codes)
+        .bind(messages)
+        .bind(details)
+        .bind(
+            endings
+                .iter()
+                .map(|one| one.usage.map(Stored))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            endings
+                .iter()
+                .map(|one| one.cancel_reason)
+                .collect::<Vec<_>>(),
+        )
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+type ErrorColumns<'a> = (
+    Vec<Option<&'a str>>,
+    Vec<Option<&'a str>>,
+    Vec<Option<&'a Json>>,
+);
+
+fn error_columns<'a>(errors: &[Option<&'a TaskError>]) -> ErrorColumns<'a> {
+    (
+        errors
+            .iter()
+            .map(|error| error.map(|error| error.code.as_str()))
+            .collect(),
+        errors
+            .iter()
+            .map(|error| error.map(|error| error.message.as_str()))
+            .collect(),
+        errors
+            .iter()
+            .map(|error| error.and_then(|error| error.details.as_ref()))
+            .collect(),
+    )
+}
+
+/// Who waits for these tasks, as (dependency, waiting task).
+///
+/// # Errors
+/// When the database refuses.
+pub async fn dependents(
+    connection: &mut PgConnection,
+    tasks: &[Uuid],
+) -> Result<Vec<(TaskId, TaskId)>, Error> {
+    let rows: Vec<(Uuid, Uuid, Uuid)> =
+        sqlx::query_as(include_str!("queries/task_dependency/dependents.sql"))
+            .bind(tasks)
+            .fetch_all(connection)
+            .await?;
+    let pair = |(on, task, _)| (TaskId::from_uuid(on), TaskId::from_uuid(task));
+    Ok(rows.into_iter().map(pair).collect())
+}
+
+/// One dependency of each of these tasks is complete; a task may be named several times.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn unblock(
+    connection: &mut PgConnection,
+    tasks: &[TaskId],
+    now: DateTime<Utc>,
+) -> Result<Vec<Unblocked>, Error> {
+    let rows = sqlx::query_as(include_str!("queries/task_run/unblock.sql"))
+        .bind(tasks.iter().map(|task| task.uuid()).collect::<Vec<_>>())
+        .bind(now)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows)
+}
+
+/// How some tasks ended; those that are not over are left out.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn end_states(
+    connection: &mut PgConnection,
+    tasks: &[TaskId],
+) -> Result<Vec<(TaskId, State)>, Error> {
+    let rows: Vec<(Uuid, i16)> = sqlx::query_as(include_str!("queries/task_outcome/states.sql"))
+        .bind(tasks.iter().map(|task| task.uuid()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    rows.into_iter()
+        .map(|(id, number)| Ok((TaskId::from_uuid(id), super::state(id, number)?)))
+        .collect()
+}
+
+/// Takes a dead letter's outcome away; nothing when the task is no dead letter.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn remove_outcome(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    task: TaskId,
+) -> Result<Option<OutcomeRow>, Error> {
+    let row = sqlx::query_as(include_str!("queries/task_outcome/remove.sql"))
+        .bind(task.uuid())
+        .bind(tenant.uuid())
+        .fetch_optional(connection)
+        .await?;
+    Ok(row)
+}
+
+/// Makes a dead letter run again, with its last attempt kept.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn revive(
+    connection: &mut PgConnection,
+    outcome: &OutcomeRow,
+    task: &Task,
+    now: DateTime<Utc>,
+) -> Result<ReadyRow, Error> {
+    if let Some(end) = outcome.attempt_end {
+        sqlx::query(include_str!("queries/attempt/keep.sql"))
+            .bind(outcome.task_id)
+            .bind(outcome.attempt)
+            .bind(outcome.tenant_id)
+            .bind(outcome.fence)
+            .bind(outcome.agent_id)
+            .bind(end)
+            .bind(&outcome.error_code)
+            .bind(&outcome.error_message)
+            .bind(&outcome.error_details)
+            .bind(&outcome.usage)
+            .bind(outcome.assign_time)
+            .bind(outcome.start_time)
+            .bind(outcome.end_time)
+            .bind(outcome.state)
+            .execute(&mut *connection)
+            .await?;
+    }
+    let spec = &task.spec;
+    let order_score = crate::domain::order_score(now, spec.priority);
+    let admission = if spec.budget.is_some() {
+        Admission::Awaiting
+    } else {
+        Admission::Free
+    };
+    sqlx::query(include_str!("queries/task_run/revive.sql"))
+        .bind(outcome.task_id)
+        .bind(outcome.tenant_id)
+        .bind(spec.timeouts.heartbeat.map(|span| span.num_milliseconds()))
+        .bind(
+            spec.timeouts
+                .start_to_close
+                .map(|span| span.num_milliseconds()),
+        )
+        .bind(outcome.version + 1)
+        .bind(outcome.attempt)
+        .bind(outcome.fence)
+        .bind(admission.number())
+        .bind(order_score)
+        .bind(now)
+        .bind(spec.timeouts.schedule_to_start.map(|span| now + span))
+        .execute(connection)
+        .await?;
+    Ok(ReadyRow {
+        task_id: outcome.task_id,
+        tenant_id: outcome.tenant_id,
+        queue: spec.queue.clone(),
+        capability: spec.capability.clone(),
+        order_score,
+    })
+}

@@ -1,0 +1,363 @@
+//! Leasing, renewing and what a holder says on the way.
+
+use chrono::{DateTime, Utc};
+use reeve_ids::{AgentId, TaskId, TenantId, Uuid};
+use serde_json::Value as Json;
+use sqlx::types::Json as Stored;
+use sqlx::{FromRow, PgConnection};
+
+use super::rows::{AdvancedRow, GrantRow};
+use crate::Error;
+use crate::domain::{LeaseToken, State, Task, Usage};
+
+/// A task to be leased to an agent.
+#[derive(Debug, Clone)]
+pub struct GrantAsk {
+    /// The task.
+    pub task_id: TaskId,
+    /// The agent's tenant.
+    pub tenant_id: TenantId,
+    /// The agent.
+    pub agent_id: AgentId,
+    /// How long the lease lasts.
+    pub lease_ms: i64,
+    /// Whether it is IN_PROGRESS at once.
+    pub start: bool,
+    /// By how much the fence grows: at least 1, random.
+    pub fence_step: i64,
+}
+
+/// Leases what can be leased: the tasks with their tokens and checkpoints, in order of priority and
+/// age.
+///
+/// # Errors
+/// When the database refuses, or a row is corrupt.
+pub async fn grant(
+    connection: &mut PgConnection,
+    asks: &[&GrantAsk],
+    now: DateTime<Utc>,
+) -> Result<Vec<(Task, LeaseToken, Option<Json>)>, Error> {
+    let rows: Vec<GrantRow> = sqlx::query_as(include_str!("queries/task_run/grant.sql"))
+        .bind(
+            asks.iter()
+                .map(|ask| ask.task_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            asks.iter()
+                .map(|ask| ask.tenant_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            asks.iter()
+                .map(|ask| ask.agent_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(asks.iter().map(|ask| ask.lease_ms).collect::<Vec<_>>())
+        .bind(asks.iter().map(|ask| ask.start).collect::<Vec<_>>())
+        .bind(asks.iter().map(|ask| ask.fence_step).collect::<Vec<_>>())
+        .bind(now)
+        .fetch_all(connection)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            let (task, fence, checkpoint) = row.into_parts()?;
+            let token = LeaseToken {
+                task_id: task.id,
+                fence,
+            };
+            Ok((task, token, checkpoint))
+        })
+        .collect()
+}
+
+/// Of tasks that were not granted: those that wait, but that the agent has rejected.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn refused(
+    connection: &mut PgConnection,
+    asks: &[&GrantAsk],
+) -> Result<Vec<TaskId>, Error> {
+    let ids: Vec<Uuid> = sqlx::query_scalar(include_str!("queries/task_run/refused.sql"))
+        .bind(
+            asks.iter()
+                .map(|ask| ask.task_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            asks.iter()
+                .map(|ask| ask.tenant_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            asks.iter()
+                .map(|ask| ask.agent_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .fetch_all(connection)
+        .await?;
+    Ok(ids.into_iter().map(TaskId::from_uuid).collect())
+}
+
+/// The first ready tasks for an agent, without Redis.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn pick(
+    pool: &sqlx::PgPool,
+    (tenant, agent): (TenantId, AgentId),
+    (queues, capabilities): (&[String], &[String]),
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<TaskId>, Error> {
+    let ids: Vec<Uuid> = sqlx::query_scalar(include_str!("queries/task_run/pick.sql"))
+        .bind(tenant.uuid())
+        .bind(queues)
+        .bind(capabilities)
+        .bind(now)
+        .bind(agent.uuid())
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+    Ok(ids.into_iter().map(TaskId::from_uuid).collect())
+}
+
+/// A lease to be renewed.
+#[derive(Debug, Clone)]
+pub struct Renewal {
+    /// The lease.
+    pub token: LeaseToken,
+    /// The holder's tenant.
+    pub tenant_id: TenantId,
+    /// For how long.
+    pub lease_ms: i64,
+}
+
+/// A lease that was renewed.
+#[derive(Debug, Clone, FromRow)]
+pub struct Renewed {
+    /// The task.
+    pub task_id: Uuid,
+    /// Its fence.
+    pub fence: i64,
+    /// When it lapses now.
+    pub lease_until: Option<DateTime<Utc>>,
+    /// Whether cancellation was asked for.
+    pub cancel_requested: bool,
+    /// Why.
+    pub cancel_reason: Option<String>,
+}
+
+/// Renews leases; those that are not returned are lost.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn renew(
+    connection: &mut PgConnection,
+    renewals: &[Renewal],
+    now: DateTime<Utc>,
+) -> Result<Vec<Renewed>, Error> {
+    let rows = sqlx::query_as(include_str!("queries/task_run/renew.sql"))
+        .bind(
+            renewals
+                .iter()
+                .map(|renewal| renewal.token.task_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            renewals
+                .iter()
+                .map(|renewal| renewal.tenant_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            renewals
+                .iter()
+                .map(|renewal| renewal.token.fence)
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            renewals
+                .iter()
+                .map(|renewal| renewal.lease_ms)
+                .collect::<Vec<_>>(),
+        )
+        .bind(now)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows)
+}
+
+impl Renewed {
+    /// Whether it is this lease.
+    pub fn is_of(&self, token: LeaseToken) -> bool {
+        self.task_id == token.task_id.uuid() && self.fence == token.fence
+    }
+}
+
+/// The current leases of some tasks.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn standing_of(
+    pool: &sqlx::PgPool,
+    tenant: TenantId,
+    tasks: &[TaskId],
+) -> Result<Vec<Renewed>, Error> {
+    let rows = sqlx::query_as(include_str!("queries/task_run/standing.sql"))
+        .bind(tasks.iter().map(|task| task.uuid()).collect::<Vec<_>>())
+        .bind(tenant.uuid())
+        .fetch_all(pool)
+        .await?;
+    Ok(rows)
+}
+
+/// A lease whose task moves on.
+#[derive(Debug, Clone)]
+pub struct Advance {
+    /// The lease.
+    pub token: LeaseToken,
+    /// The holder's tenant.
+    pub tenant_id: TenantId,
+    /// ACCEPTED or IN_PROGRESS.
+    pub target: State,
+}
+
+/// Moves tasks on; those that are not returned are lost.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn advance(
+    connection: &mut PgConnection,
+    advances: &[Advance],
+    now: DateTime<Utc>,
+) -> Result<Vec<AdvancedRow>, Error> {
+    let rows = sqlx::query_as(include_str!("queries/task_run/advance.sql"))
+        .bind(
+            advances
+                .iter()
+                .map(|advance| advance.token.task_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            advances
+                .iter()
+                .map(|advance| advance.tenant_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            advances
+                .iter()
+                .map(|advance| advance.token.fence)
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            advances
+                .iter()
+                .map(|advance| advance.target.number())
+                .collect::<Vec<_>>(),
+        )
+        .bind(now)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows)
+}
+
+/// What a holder reports.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// The lease.
+    pub token: LeaseToken,
+    /// The holder's tenant.
+    pub tenant_id: TenantId,
+    /// 0 to 100.
+    pub percent: f64,
+    /// Sentence for people.
+    pub message: String,
+    /// What a next attempt needs; nothing: what it was.
+    pub checkpoint: Option<Json>,
+    /// Consumed so far; nothing: what it was.
+    pub usage: Option<Vec<Usage>>,
+}
+
+/// Stores reports of tasks that are held; at most one for each task.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn put_progress(
+    connection: &mut PgConnection,
+    reports: &[&Progress],
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    if reports.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(include_str!("queries/task_progress/put.sql"))
+        .bind(
+            reports
+                .iter()
+                .map(|report| report.token.task_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            reports
+                .iter()
+                .map(|report| report.tenant_id.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            reports
+                .iter()
+                .map(|report| report.token.fence)
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            reports
+                .iter()
+                .map(|report| report.percent)
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            reports
+                .iter()
+                .map(|report| report.message.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            reports
+                .iter()
+                .map(|report| report.checkpoint.as_ref())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            reports
+                .iter()
+                .map(|report| report.usage.as_ref().map(Stored))
+                .collect::<Vec<_>>(),
+        )
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Asks whoever holds the task to let go.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn request_cancel(
+    connection: &mut PgConnection,
+    (tenant, task): (TenantId, TaskId),
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let asked = sqlx::query(include_str!("queries/task_run/request_cancel.sql"))
+        .bind(task.uuid())
+        .bind(tenant.uuid())
+        .bind(now)
+        .bind(reason)
+        .execute(connection)
+        .await?;
+    Ok(asked.rows_affected() == 1)
+}

@@ -1,0 +1,34 @@
+-- New tasks with their runs, one statement for a whole flush.
+with x as (
+    select * from unnest(
+        $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
+        $8::jsonb[], $9::uuid[], $10::uuid[], $11::text[], $12::text[], $13::jsonb[],
+        $14::jsonb[], $15::timestamptz[], $16::bigint[], $17::bigint[], $18::integer[],
+        $19::smallint[], $20::bigint[], $21::timestamptz[], $22::timestamptz[]
+    ) as x (
+        id, tenant_id, type, title, queue, capability, priority,
+        parameters, project_id, parent_task_id, origin_kind, origin_resource_id, labels,
+        details, create_time, heartbeat_ms, close_ms, blocked_by,
+        admission, order_score, ready_time, start_deadline
+    )
+),
+spec as (
+    insert into task (
+        id, tenant_id, type, title, queue, capability, priority, parameters, project_id,
+        parent_task_id, origin_kind, origin_resource_id, labels, details, create_time
+    )
+    select
+        id, tenant_id, type, title, queue, capability, priority, parameters, project_id,
+        parent_task_id, origin_kind, origin_resource_id, labels, details, create_time
+    from x
+)
+insert into task_run (
+    task_id, tenant_id, queue, capability, priority, heartbeat_ms, close_ms, state, version,
+    attempt, fence, failures, lost_leases, blocked_by, admission, order_score, ready_time,
+    update_time, start_deadline
+)
+select
+    id, tenant_id, queue, capability, priority, heartbeat_ms, close_ms, 1, 1,
+    0, 0, 0, 0, blocked_by, admission, order_score, ready_time,
+    create_time, start_deadline
+from x

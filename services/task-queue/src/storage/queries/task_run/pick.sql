@@ -1,0 +1,13 @@
+-- The first ready tasks of some lanes straight from the table, for when Redis cannot say.
+select task_id
+from task_run
+where tenant_id = $1
+  and queue = any ($2)
+  and capability = any ($3)
+  and state = 1
+  and ready_time <= $4
+  and blocked_by = 0
+  and admission in (0, 3)
+  and not ($5 = any (rejected_by))
+order by order_score, task_id
+limit $6

@@ -1,0 +1,44 @@
+-- Sends held tasks back to PENDING and keeps the attempts that ended.
+with x as (
+    select * from unnest(
+        $1::uuid[], $2::uuid[], $3::bigint[], $4::smallint[], $5::integer[], $6::integer[],
+        $7::smallint[], $8::timestamptz[], $9::bigint[], $10::timestamptz[], $11::uuid[],
+        $12::text[], $13::text[], $14::jsonb[], $15::jsonb[]
+    ) as x (
+        task_id, tenant_id, fence, attempt_end, failures, lost_leases,
+        admission, ready_time, order_score, start_deadline, rejected_by,
+        error_code, error_message, error_details, usage
+    )
+),
+kept as (
+    insert into attempt (
+        task_id, attempt, tenant_id, fence, agent_id, attempt_end, error_code, error_message,
+        error_details, usage, assign_time, start_time, end_time, state_after, ready_after
+    )
+    select
+        r.task_id, r.attempt, r.tenant_id, r.fence, r.agent_id, x.attempt_end, x.error_code,
+        x.error_message, x.error_details, x.usage, r.assign_time, r.start_time, $16, 1,
+        x.ready_time
+    from x
+    join task_run r on r.task_id = x.task_id and r.tenant_id = x.tenant_id and r.fence = x.fence
+)
+update task_run r set
+    state = 1,
+    version = r.version + 1,
+    failures = x.failures,
+    lost_leases = x.lost_leases,
+    admission = x.admission,
+    hold_id = case when x.admission = 3 then r.hold_id end,
+    ready_time = x.ready_time,
+    order_score = x.order_score,
+    start_deadline = x.start_deadline,
+    rejected_by = case
+        when x.rejected_by is null then r.rejected_by
+        else array_append(r.rejected_by, x.rejected_by)
+    end,
+    lease_until = null,
+    close_deadline = null,
+    update_time = $16
+from x
+where r.task_id = x.task_id and r.tenant_id = x.tenant_id and r.fence = x.fence
+  and r.state in (2, 3, 5)

@@ -1,0 +1,426 @@
+//! Rows as they are read, and the only place that can call one corrupt.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use reeve_ids::{AgentId, HoldId, ProjectId, TaskId, TenantId, Uuid};
+use serde_json::Value as Json;
+use sqlx::FromRow;
+use sqlx::types::Json as Stored;
+
+use super::Details;
+use crate::Error;
+use crate::domain::{
+    Admission, Attempt, AttemptEnd, Origin, Priority, Progress, Spec, Standing, State, Task,
+    TaskError, Usage,
+};
+
+/// What a task's events say of its spec.
+#[derive(Debug, Clone, FromRow)]
+pub struct Facts {
+    #[sqlx(rename = "type")]
+    pub kind: String,
+    pub queue: String,
+    pub project_id: Option<Uuid>,
+    pub origin_kind: Option<String>,
+    pub origin_resource_id: Option<String>,
+    pub labels: Stored<BTreeMap<String, String>>,
+    pub details: Stored<Details>,
+}
+
+/// A task's spec.
+#[derive(Debug, FromRow)]
+pub struct SpecRow {
+    pub id: Uuid,
+    pub tenant_id: Uuid,
+    pub title: String,
+    pub capability: String,
+    pub priority: i16,
+    pub parameters: Option<Json>,
+    pub parent_task_id: Option<Uuid>,
+    pub create_time: DateTime<Utc>,
+    #[sqlx(flatten)]
+    pub facts: Facts,
+}
+
+/// Where a task stands, of `task_run` or `task_outcome`.
+#[derive(Debug, FromRow)]
+pub struct StandRow {
+    pub state: i16,
+    pub version: i32,
+    pub attempt: i32,
+    pub fence: i64,
+    pub failures: i32,
+    pub lost_leases: i32,
+    pub blocked_by: i32,
+    pub admission: i16,
+    pub hold_id: Option<Uuid>,
+    pub ready_time: DateTime<Utc>,
+    pub update_time: DateTime<Utc>,
+    pub agent_id: Option<Uuid>,
+    pub assign_time: Option<DateTime<Utc>>,
+    pub start_time: Option<DateTime<Utc>>,
+    pub lease_until: Option<DateTime<Utc>>,
+    pub cancel_requested: bool,
+    pub cancel_reason: Option<String>,
+    pub rejected_by: Vec<Uuid>,
+}
+
+/// A task that was just leased.
+#[derive(Debug, FromRow)]
+pub struct GrantRow {
+    #[sqlx(flatten)]
+    pub spec: SpecRow,
+    #[sqlx(flatten)]
+    pub stand: StandRow,
+    pub checkpoint: Option<Json>,
+}
+
+/// What a task that is over left behind, and its last progress.
+#[derive(Debug, FromRow)]
+pub struct EndRow {
+    pub end_time: Option<DateTime<Utc>>,
+    pub attempt_end: Option<i16>,
+    pub error_code: Option<String>,
+    pub error_message: Option<String>,
+    pub error_details: Option<Json>,
+    pub result: Option<Json>,
+    pub message: Option<String>,
+    pub usage: Option<Stored<Vec<Usage>>>,
+    pub percent: Option<f64>,
+    pub progress_message: Option<String>,
+    pub checkpoint: Option<Json>,
+    pub report_time: Option<DateTime<Utc>>,
+}
+
+/// A whole task.
+#[derive(Debug, FromRow)]
+pub struct TaskRow {
+    #[sqlx(flatten)]
+    pub spec: SpecRow,
+    #[sqlx(flatten)]
+    pub stand: StandRow,
+    #[sqlx(flatten)]
+    pub end: EndRow,
+}
+
+/// An attempt that has ended.
+#[derive(Debug, FromRow)]
+pub struct AttemptRow {
+    pub attempt: i32,
+    pub agent_id: Option<Uuid>,
+    pub attempt_end: i16,
+    pub error_code: Option<String>,
+    pub error_message: Option<String>,
+    pub error_details: Option<Json>,
+    pub usage: Option<Stored<Vec<Usage>>>,
+    pub assign_time: Option<DateTime<Utc>>,
+    pub start_time: Option<DateTime<Utc>>,
+    pub end_time: DateTime<Utc>,
+}
+
+/// A run that is locked for a decision.
+#[derive(Debug, FromRow)]
+pub struct LockedRow {
+    pub task_id: Uuid,
+    pub tenant_id: Uuid,
+    pub state: i16,
+    pub version: i32,
+    pub attempt: i32,
+    pub fence: i64,
+    pub failures: i32,
+    pub lost_leases: i32,
+    pub blocked_by: i32,
+    pub admission: i16,
+    pub hold_id: Option<Uuid>,
+    pub order_score: i64,
+    pub agent_id: Option<Uuid>,
+    pub assign_time: Option<DateTime<Utc>>,
+    pub start_time: Option<DateTime<Utc>>,
+    pub lease_until: Option<DateTime<Utc>>,
+    pub start_deadline: Option<DateTime<Utc>>,
+    pub close_deadline: Option<DateTime<Utc>>,
+    pub cancel_requested: bool,
+    pub cancel_time: Option<DateTime<Utc>>,
+    pub cancel_reason: Option<String>,
+    pub rejected_by: Vec<Uuid>,
+    pub progress_usage: Option<Stored<Vec<Usage>>>,
+    pub capability: String,
+    pub priority: i16,
+    #[sqlx(flatten)]
+    pub facts: Facts,
+}
+
+/// A task that was just completed.
+#[derive(Debug, FromRow)]
+pub struct CompletedRow {
+    pub task_id: Uuid,
+    pub tenant_id: Uuid,
+    pub attempt: i32,
+    pub fence: i64,
+    pub agent_id: Option<Uuid>,
+    pub hold_id: Option<Uuid>,
+    pub assign_time: Option<DateTime<Utc>>,
+    pub start_time: Option<DateTime<Utc>>,
+    pub usage: Option<Stored<Vec<Usage>>>,
+    #[sqlx(flatten)]
+    pub facts: Facts,
+}
+
+/// A task that was accepted or started, or was so already.
+#[derive(Debug, FromRow)]
+pub struct AdvancedRow {
+    pub task_id: Uuid,
+    pub fence: i64,
+    pub state_before: i16,
+    pub target: i16,
+    pub attempt: i32,
+    pub agent_id: Option<Uuid>,
+    pub hold_id: Option<Uuid>,
+    pub cancel_requested: bool,
+    #[sqlx(flatten)]
+    pub facts: Facts,
+}
+
+/// A task that may run, with its place.
+#[derive(Debug, Clone, FromRow)]
+pub struct ReadyRow {
+    pub task_id: Uuid,
+    pub tenant_id: Uuid,
+    pub queue: String,
+    pub capability: String,
+    pub order_score: i64,
+}
+
+/// How the attempt that a token names ended.
+#[derive(Debug, Clone, FromRow)]
+pub struct EndedRow {
+    pub task_id: Uuid,
+    pub fence: i64,
+    pub attempt_end: Option<i16>,
+    pub state_after: i16,
+    pub ready_after: Option<DateTime<Utc>>,
+}
+
+fn corrupt(task_id: Uuid, what: &str, value: impl std::fmt::Debug) -> Error {
+    Error::Corrupt {
+        task_id: TaskId::from_uuid(task_id),
+        what: format!("{what} {value:?}"),
+    }
+}
+
+/// A state at rest.
+///
+/// # Errors
+/// When the number is none.
+pub fn state(task_id: Uuid, number: i16) -> Result<State, Error> {
+    State::from_number(number).ok_or_else(|| corrupt(task_id, "state", number))
+}
+
+/// A priority at rest.
+///
+/// # Errors
+/// When the number is none.
+pub fn priority(task_id: Uuid, number: i16) -> Result<Priority, Error> {
+    Priority::from_number(number).ok_or_else(|| corrupt(task_id, "priority", number))
+}
+
+/// The end of an attempt at rest.
+///
+/// # Errors
+/// When the number is none.
+pub fn attempt_end(task_id: Uuid, number: i16) -> Result<AttemptEnd, Error> {
+    AttemptEnd::from_number(number).ok_or_else(|| corrupt(task_id, "attempt_end", number))
+}
+
+impl Facts {
+    /// What caused the task.
+    pub fn origin(&self) -> Option<Origin> {
+        Some(Origin {
+            kind: self.origin_kind.clone()?,
+            resource_id: self.origin_resource_id.clone().unwrap_or_default(),
+            step_path: self.details.step_path.clone(),
+            attempt: self.details.origin_attempt,
+        })
+    }
+}
+
+impl SpecRow {
+    fn into_spec(self) -> Result<Spec, Error> {
+        let origin = self.facts.origin();
+        let details = &self.facts.details.0;
+        Ok(Spec {
+            priority: priority(self.id, self.priority)?,
+            retry: details.retry(),
+            timeouts: details.timeouts(),
+            budget: details.budget(),
+            description: details.description.clone(),
+            depends_on: details.depends_on.clone(),
+            schedule_time: details.schedule_time,
+            origin,
+            kind: self.facts.kind,
+            title: self.title,
+            queue: self.facts.queue,
+            capability: self.capability,
+            parameters: self.parameters,
+            project_id: self.facts.project_id.map(ProjectId::from_uuid),
+            parent_task_id: self.parent_task_id.map(TaskId::from_uuid),
+            labels: self.facts.labels.0,
+        })
+    }
+}
+
+fn assemble(spec: SpecRow, stand: StandRow) -> Result<Task, Error> {
+    let id = spec.id;
+    let state = state(id, stand.state)?;
+    let admission = Admission::from_number(stand.admission)
+        .ok_or_else(|| corrupt(id, "admission", stand.admission))?;
+    Ok(Task {
+        id: TaskId::from_uuid(id),
+        tenant_id: TenantId::from_uuid(spec.tenant_id),
+        creator: spec.facts.details.creator(),
+        traceparent: spec.facts.details.traceparent.clone(),
+        create_time: spec.create_time,
+        state,
+        version: stand.version,
+        attempt: stand.attempt,
+        failures: stand.failures,
+        lost_leases: stand.lost_leases,
+        dead: matches!(state, State::Failed | State::Timeout),
+        agent_id: stand.agent_id.map(AgentId::from_uuid),
+        blocked_by: stand.blocked_by,
+        admission,
+        hold_id: stand.hold_id.map(HoldId::from_uuid),
+        cancel_requested: stand.cancel_requested,
+        cancel_reason: stand.cancel_reason.unwrap_or_default(),
+        update_time: stand.update_time,
+        ready_time: stand.ready_time,
+        assign_time: stand.assign_time,
+        start_time: stand.start_time,
+        end_time: None,
+        lease_until: stand.lease_until,
+        rejected_by: stand
+            .rejected_by
+            .into_iter()
+            .map(AgentId::from_uuid)
+            .collect(),
+        result: None,
+        result_message: String::new(),
+        error: None,
+        progress: None,
+        attempts: Vec::new(),
+        spec: spec.into_spec()?,
+    })
+}
+
+fn error(
+    code: Option<String>,
+    message: Option<String>,
+    details: Option<Json>,
+) -> Option<TaskError> {
+    code.map(|code| TaskError {
+        code,
+        message: message.unwrap_or_default(),
+        details,
+    })
+}
+
+impl GrantRow {
+    /// The leased task, its fence and the checkpoint of an earlier attempt.
+    ///
+    /// # Errors
+    /// When the row is corrupt.
+    pub fn into_parts(self) -> Result<(Task, i64, Option<Json>), Error> {
+        let fence = self.stand.fence;
+        Ok((assemble(self.spec, self.stand)?, fence, self.checkpoint))
+    }
+}
+
+impl TaskRow {
+    /// The task with its last attempt, if that has ended.
+    ///
+    /// # Errors
+    /// When the row is corrupt.
+    pub fn into_task(self) -> Result<Task, Error> {
+        let (id, end) = (self.spec.id, self.end);
+        let mut task = assemble(self.spec, self.stand)?;
+        task.end_time = end.end_time;
+        task.error = error(end.error_code, end.error_message, end.error_details);
+        task.result = end.result;
+        task.result_message = end.message.unwrap_or_default();
+        task.progress = end.report_time.map(|report_time| Progress {
+            percent: end.percent.unwrap_or_default(),
+            message: end.progress_message.unwrap_or_default(),
+            checkpoint: end.checkpoint,
+            report_time,
+        });
+        if let (Some(number), Some(end_time)) = (end.attempt_end, end.end_time) {
+            task.attempts.push(Attempt {
+                attempt: task.attempt,
+                agent_id: task.agent_id,
+                end: attempt_end(id, number)?,
+                error: task.error.clone(),
+                usage: end.usage.map(|usage| usage.0).unwrap_or_default(),
+                assign_time: task.assign_time,
+                start_time: task.start_time,
+                end_time,
+            });
+        }
+        Ok(task)
+    }
+}
+
+impl AttemptRow {
+    /// The attempt.
+    ///
+    /// # Errors
+    /// When the row is corrupt.
+    pub fn into_attempt(self, task_id: TaskId) -> Result<Attempt, Error> {
+        Ok(Attempt {
+            attempt: self.attempt,
+            agent_id: self.agent_id.map(AgentId::from_uuid),
+            end: attempt_end(task_id.uuid(), self.attempt_end)?,
+            error: error(self.error_code, self.error_message, self.error_details),
+            usage: self.usage.map(|usage| usage.0).unwrap_or_default(),
+            assign_time: self.assign_time,
+            start_time: self.start_time,
+            end_time: self.end_time,
+        })
+    }
+}
+
+impl LockedRow {
+    /// Where it stands, for the domain to decide.
+    ///
+    /// # Errors
+    /// When the row is corrupt.
+    pub fn standing(&self) -> Result<Standing, Error> {
+        Ok(Standing {
+            state: state(self.task_id, self.state)?,
+            failures: self.failures,
+            lost_leases: self.lost_leases,
+            cancel_requested: self.cancel_requested,
+            retry: self.facts.details.retry(),
+        })
+    }
+}
+
+/// A dead letter's outcome, for a redrive.
+#[derive(Debug, FromRow)]
+pub struct OutcomeRow {
+    pub task_id: Uuid,
+    pub tenant_id: Uuid,
+    pub state: i16,
+    pub version: i32,
+    pub attempt: i32,
+    pub fence: i64,
+    pub agent_id: Option<Uuid>,
+    pub attempt_end: Option<i16>,
+    pub error_code: Option<String>,
+    pub error_message: Option<String>,
+    pub error_details: Option<Json>,
+    pub usage: Option<Stored<Vec<Usage>>>,
+    pub assign_time: Option<DateTime<Utc>>,
+    pub start_time: Option<DateTime<Utc>>,
+    pub end_time: DateTime<Utc>,
+}

@@ -1,0 +1,126 @@
+//! What the database refuses by itself.
+
+use reeve_ids::TenantId;
+use reeve_task_queue::TaskQueue;
+use sqlx::{Connection as _, PgConnection};
+
+use crate::harness::*;
+
+/// A connection as the service's role, that sees what `scope` says.
+async fn connect(world: &World, scope: &str) -> PgConnection {
+    let url = world.database.url(&TaskQueue::schema());
+    let mut connection = PgConnection::connect(&url)
+        .await
+        .expect("the role may connect");
+    let scope = format!("set search_path = task_queue; {scope}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(scope))
+        .execute(&mut connection)
+        .await
+        .expect("a scope");
+    connection
+}
+
+async fn refuses(connection: &mut PgConnection, sql: &'static str) {
+    let answer = sqlx::query(sql).execute(&mut *connection).await;
+    let error = answer
+        .err()
+        .unwrap_or_else(|| panic!("{sql} should be refused"));
+    let code = error
+        .as_database_error()
+        .and_then(|error| error.code().map(|c| c.into_owned()));
+    assert!(
+        matches!(code.as_deref(), Some("P0001" | "23514" | "42501")),
+        "{sql}: {error}"
+    );
+}
+
+#[tokio::test]
+async fn no_statement_can_write_an_illegal_transition() {
+    let world = World::start().await;
+    let agent = world.agent(&["lint"]);
+    world.create(spec("lint")).await;
+    let mut database = connect(&world, "set reeve.all_tenants = 'on'").await;
+    refuses(
+        &mut database,
+        "update task_run set state = 3, lease_until = now()",
+    )
+    .await;
+    refuses(&mut database, "update task_run set state = 4").await;
+    refuses(&mut database, "update task_run set state = 2").await;
+    refuses(&mut database, "update task set title = 'another'").await;
+    world.lease_one(agent).await;
+    refuses(&mut database, "update task_run set fence = fence - 1").await;
+    let lease = sqlx::query("update task_run set state = 5")
+        .execute(&mut database)
+        .await;
+    lease.expect("ASSIGNED -> IN_PROGRESS is legal");
+    refuses(&mut database, "update task_run set state = 2").await;
+    refuses(&mut database, "update task_run set state = 3").await;
+    refuses(
+        &mut database,
+        "insert into task_outcome (task_id, tenant_id, from_state, state, version, attempt, fence,
+             failures, lost_leases, ready_time, end_time)
+         select task_id, tenant_id, 1, 6, 1, 1, 1, 0, 0, now(), now() from task_run",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn ended_tasks_and_attempts_are_never_changed() {
+    let world = World::start().await;
+    let agent = world.agent(&["lint"]);
+    world.create(hasty("lint", 2)).await;
+    let lease = world.lease_one(agent).await;
+    world
+        .fail(&lease.lease_token, true)
+        .await
+        .expect("it fails");
+    let lease = world.lease_one(agent).await;
+    world
+        .complete(&lease.lease_token)
+        .await
+        .expect("it completes");
+    let mut database = connect(&world, "set reeve.all_tenants = 'on'").await;
+    refuses(&mut database, "update task_outcome set state = 7").await;
+    refuses(&mut database, "update attempt set attempt_end = 1").await;
+}
+
+#[tokio::test]
+async fn row_level_security_hides_other_tenants_in_every_table() {
+    let world = World::start().await;
+    let agent = world.agent(&["lint"]);
+    let first = world.create(hasty("lint", 2)).await;
+    let depends_on = vec![first.id.clone()];
+    world
+        .create(reeve_contracts::task::v1::TaskSpec {
+            depends_on,
+            ..spec("test")
+        })
+        .await;
+    let lease = world.lease_one(agent).await;
+    world
+        .fail(&lease.lease_token, true)
+        .await
+        .expect("it fails");
+    let tables = "select relname::text from pg_class c join pg_namespace n on n.oid = relnamespace
+         where nspname = 'task_queue' and relkind = 'r' and exists (
+             select from pg_attribute where attrelid = c.oid and attname = 'tenant_id')";
+    let other = TenantId::new();
+    let mut nobody = connect(&world, "").await;
+    let mut stranger = connect(&world, &format!("set reeve.tenant = '{other}'")).await;
+    let tables: Vec<String> = sqlx::query_scalar(tables)
+        .fetch_all(&mut nobody)
+        .await
+        .expect("the catalogue");
+    assert!(tables.len() >= 7, "{tables:?}");
+    for table in tables {
+        let count = || sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
+        for connection in [&mut nobody, &mut stranger] {
+            let seen: i64 = sqlx::query_scalar(count())
+                .fetch_one(connection)
+                .await
+                .expect("it may ask");
+            assert_eq!(seen, 0, "{table}");
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! agent-registry and finance as this service sees them: real servers with their contracts, whose
+//! answers a test decides.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use futures::stream::BoxStream;
+use reeve_auth::{Caller, ServiceTokens};
+use reeve_contracts::agent::v1::agent_service_server::{AgentService, AgentServiceServer};
+use reeve_contracts::agent::v1::{self as agent, Agent, AgentState, Capability};
+use reeve_contracts::event::v1::event_feed_service_server::{
+    EventFeedService, EventFeedServiceServer,
+};
+use reeve_contracts::event::v1::{Event, ReadEventsRequest, ReadEventsResponse};
+use reeve_contracts::finance::v1 as finance;
+use reeve_contracts::finance::v1::budget_service_server::{BudgetService, BudgetServiceServer};
+use reeve_ids::{AgentId, HoldId, TenantId};
+use reeve_runtime::{Deps, ReadyProbe, Service};
+use reeve_status::{Code, Fault, Reason};
+use reeve_testkit::{Running, SERVICE_SECRET, StaticAuthenticator, serve};
+use tonic::{Request, Response, Status};
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// What the peers know.
+#[derive(Default)]
+pub struct Known {
+    agents: Mutex<HashMap<(TenantId, AgentId), Agent>>,
+    events: Mutex<Vec<Event>>,
+    /// Whether budgets refuse.
+    pub exhausted: AtomicBool,
+    /// Whether budgets do not exist.
+    pub unknown: AtomicBool,
+    /// Reservations that were asked for, by request id.
+    pub reserved: Mutex<HashMap<String, HoldId>>,
+    pub asked: AtomicI64,
+}
+
+/// The peers, served.
+pub struct PeerServer {
+    pub known: Arc<Known>,
+    running: Running,
+}
+
+#[derive(Clone)]
+struct Stage(Arc<Known>);
+
+impl PeerServer {
+    pub async fn start(deps: &Deps) -> Self {
+        let known = Arc::new(Known::default());
+        let stage = Stage(Arc::clone(&known));
+        let service = Service {
+            name: "peers",
+            routes: tonic::service::Routes::default()
+                .add_service(AgentServiceServer::new(stage.clone()))
+                .add_service(EventFeedServiceServer::new(stage.clone()))
+                .add_service(BudgetServiceServer::new(stage)),
+            grpc_services: vec![
+                "reeve.agent.v1.AgentService",
+                "reeve.event.v1.EventFeedService",
+                "reeve.finance.v1.BudgetService",
+            ],
+            loops: Vec::new(),
+            authenticator: StaticAuthenticator::with_tokens(ServiceTokens::new(SERVICE_SECRET)),
+            ready: ReadyProbe::always(),
+        };
+        Self {
+            known,
+            running: serve(service, deps).await,
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.running.address())
+    }
+}
+
+impl Known {
+    /// An ACTIVE agent with these capabilities.
+    pub fn add_agent(&self, tenant: TenantId, capabilities: &[&str]) -> AgentId {
+        let id = AgentId::new();
+        let capability = |name: &&str| Capability {
+            name: (*name).to_owned(),
+            ..Default::default()
+        };
+        let agent = Agent {
+            id: id.to_string(),
+            state: AgentState::Active.into(),
+            capabilities: capabilities.iter().map(capability).collect(),
+            ..Default::default()
+        };
+        self.agents.lock().unwrap().insert((tenant, id), agent);
+        id
+    }
+
+    /// Changes an agent's state and tells of it.
+    pub fn transition(&self, tenant: TenantId, id: AgentId, to: AgentState) {
+        self.agents
+            .lock()
+            .unwrap()
+            .get_mut(&(tenant, id))
+            .expect("it is there")
+            .set_state(to);
+        let word = to.as_str_name().trim_start_matches("AGENT_STATE_");
+        self.tell(
+            tenant,
+            id,
+            "agent.transitioned",
+            serde_json::json!({ "to": word }),
+        );
+    }
+
+    /// Writes an event of an agent.
+    pub fn tell(&self, tenant: TenantId, id: AgentId, kind: &str, data: serde_json::Value) {
+        let mut events = self.events.lock().unwrap();
+        let sequence = i64::try_from(events.len()).unwrap() + 1;
+        events.push(Event {
+            sequence,
+            source: "agent-registry".to_owned(),
+            tenant_id: tenant.to_string(),
+            r#type: kind.to_owned(),
+            resource_type: "agent".to_owned(),
+            resource_id: id.to_string(),
+            data: reeve_wellknown::struct_from_json(data),
+            ..Default::default()
+        });
+    }
+}
+
+fn not_played<T>() -> Answer<T> {
+    Err(Status::unimplemented("the test's peers do not play this"))
+}
+
+type Stream<T> = BoxStream<'static, Result<T, Status>>;
+
+#[tonic::async_trait]
+impl AgentService for Stage {
+    type StreamHeartbeatsStream = Stream<agent::StreamHeartbeatsResponse>;
+    type WatchAgentsStream = Stream<agent::WatchAgentsResponse>;
+
+    async fn get_agent(
+        &self,
+        request: Request<agent::GetAgentRequest>,
+    ) -> Answer<agent::GetAgentResponse> {
+        let tenant = Caller::from_request(&request)?.tenant();
+        let id = request
+            .get_ref()
+            .agent_id
+            .parse()
+            .expect("this service sends ids");
+        let agent = self.0.agents.lock().unwrap().get(&(tenant, id)).cloned();
+        let agent = agent.ok_or_else(|| Fault::not_found("agent", id))?;
+        Ok(Response::new(agent::GetAgentResponse {
+            agent: Some(agent),
+        }))
+    }
+
+    async fn list_agents(
+        &self,
+        request: Request<agent::ListAgentsRequest>,
+    ) -> Answer<agent::ListAgentsResponse> {
+        let tenant = Caller::from_request(&request)?.tenant();
+        let filter = request.into_inner().filter.unwrap_or_default();
+        let agents = self.0.agents.lock().unwrap();
+        let agents = agents.iter().filter(|((owner, _), agent)| {
+            *owner == tenant
+                && filter.states.contains(&agent.state)
+                && agent
+                    .capabilities
+                    .iter()
+                    .any(|one| one.name == filter.capability)
+        });
+        let agents = agents.map(|(_, agent)| agent.clone()).collect();
+        Ok(Response::new(agent::ListAgentsResponse {
+            agents,
+            ..Default::default()
+        }))
+    }
+
+    async fn register_agent(
+        &self,
+        _: Request<agent::RegisterAgentRequest>,
+    ) -> Answer<agent::RegisterAgentResponse> {
+        not_played()
+    }
+
+    async fn heartbeat(
+        &self,
+        _: Request<agent::HeartbeatRequest>,
+    ) -> Answer<agent::HeartbeatResponse> {
+        not_played()
+    }
+
+    async fn stream_heartbeats(
+        &self,
+        _: Request<tonic::Streaming<agent::StreamHeartbeatsRequest>>,
+    ) -> Answer<Self::StreamHeartbeatsStream> {
+        not_played()
+    }
+
+    async fn transition_agent(
+        &self,
+        _: Request<agent::TransitionAgentRequest>,
+    ) -> Answer<agent::TransitionAgentResponse> {
+        not_played()
+    }
+
+    async fn drain_agent(
+        &self,
+        _: Request<agent::DrainAgentRequest>,
+    ) -> Answer<agent::DrainAgentResponse> {
+        not_played()
+    }
+
+    async fn watch_agents(
+        &self,
+        _: Request<agent::WatchAgentsRequest>,
+    ) -> Answer<Self::WatchAgentsStream> {
+        not_played()
+    }
+
+    async fn update_agent(
+        &self,
+        _: Request<agent::UpdateAgentRequest>,
+    ) -> Answer<agent::UpdateAgentResponse> {
+        not_played()
+    }
+
+    async fn delete_agent(
+        &self,
+        _: Request<agent::DeleteAgentRequest>,
+    ) -> Answer<agent::DeleteAgentResponse> {
+        not_played()
+    }
+}
+
+#[tonic::async_trait]
+impl EventFeedService for Stage {
+    async fn read_events(&self, request: Request<ReadEventsRequest>) -> Answer<ReadEventsResponse> {
+        let events = self.0.events.lock().unwrap().clone();
+        let last_sequence = i64::try_from(events.len()).unwrap();
+        let after = request.get_ref().after_sequence;
+        let events = events
+            .into_iter()
+            .filter(|event| event.sequence > after)
+            .collect();
+        Ok(Response::new(ReadEventsResponse {
+            events,
+            last_sequence,
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl BudgetService for Stage {
+    async fn reserve_budget(
+        &self,
+        request: Request<finance::ReserveBudgetRequest>,
+    ) -> Answer<finance::ReserveBudgetResponse> {
+        let request = request.into_inner();
+        self.0.asked.fetch_add(1, Ordering::SeqCst);
+        if self.0.unknown.load(Ordering::SeqCst) {
+            return Err(Fault::not_found("budget", &request.budget_id).into());
+        }
+        if self.0.exhausted.load(Ordering::SeqCst) {
+            let message = "the budget has too little left";
+            let fault = Fault::new(Code::ResourceExhausted, Reason::BudgetExhausted, message);
+            return Err(fault.into());
+        }
+        let mut reserved = self.0.reserved.lock().unwrap();
+        let id = *reserved
+            .entry(request.request_id)
+            .or_insert_with(HoldId::new);
+        let hold = finance::Hold {
+            id: id.to_string(),
+            ..Default::default()
+        };
+        Ok(Response::new(finance::ReserveBudgetResponse {
+            hold: Some(hold),
+        }))
+    }
+
+    async fn release_hold(
+        &self,
+        _: Request<finance::ReleaseHoldRequest>,
+    ) -> Answer<finance::ReleaseHoldResponse> {
+        Ok(Response::new(finance::ReleaseHoldResponse::default()))
+    }
+
+    async fn create_budget(
+        &self,
+        _: Request<finance::CreateBudgetRequest>,
+    ) -> Answer<finance::CreateBudgetResponse> {
+        not_played()
+    }
+
+    async fn get_budget(
+        &self,
+        _: Request<finance::GetBudgetRequest>,
+    ) -> Answer<finance::GetBudgetResponse> {
+        not_played()
+    }
+
+    async fn list_budgets(
+        &self,
+        _: Request<finance::ListBudgetsRequest>,
+    ) -> Answer<finance::ListBudgetsResponse> {
+        not_played()
+    }
+
+    async fn commit_hold(
+        &self,
+        _: Request<finance::CommitHoldRequest>,
+    ) -> Answer<finance::CommitHoldResponse> {
+        not_played()
+    }
+
+    async fn list_holds(
+        &self,
+        _: Request<finance::ListHoldsRequest>,
+    ) -> Answer<finance::ListHoldsResponse> {
+        not_played()
+    }
+}

@@ -1,0 +1,265 @@
+//! Beginning a step: its condition, its input, and the work by type.
+
+use std::collections::BTreeSet;
+
+use reeve_ids::{ApprovalId, Uuid};
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{Transition, span};
+use crate::domain::canonical::{digest, hex};
+use crate::domain::definition::{RetrySafety, StepType};
+use crate::domain::event::TimerKind;
+use crate::domain::expression::References;
+use crate::domain::failure::{Failure, FailureClass};
+use crate::domain::history::EntryKind;
+use crate::domain::state::StepState;
+use crate::domain::writes::{ApprovalWrite, Command, NewApproval, TaskOrder, TimerKey};
+
+impl Transition<'_> {
+    /// Begins a step whose dependencies allow it.
+    pub(super) fn begin(&mut self, index: usize) {
+        if let Some(when) = &self.plan.programs[index].when {
+            match when.holds(&self.seen_by(when.references())) {
+                Ok(true) => {}
+                Ok(false) => return self.skip(index, "its condition is false".into()),
+                Err(why) => return self.fail_expression(index, "when", &why),
+            }
+        }
+        match self.plan.steps()[index].kind {
+            StepType::Task => self.dispatch(index),
+            StepType::Approval => self.ask(index),
+            StepType::Transform => self.transform(index),
+            // Validation lets none of these through.
+            StepType::Wait | StepType::Workflow => {
+                let failure = Failure::new(FailureClass::Engine, "this type cannot be executed");
+                self.fail_finally(index, failure);
+            }
+        }
+    }
+
+    /// Orders the next attempt's task.
+    pub(super) fn dispatch(&mut self, index: usize) {
+        let template = &self.plan.programs[index].input;
+        let input = match template.render(&self.seen_by(&template.references())) {
+            Ok(input) => input,
+            Err(why) => return self.fail_expression(index, "input", &why),
+        };
+        if let Some(failure) = self.unapproved(index, &input) {
+            return self.fail_finally(index, failure);
+        }
+        let now = self.at.now;
+        let step = &mut self.run.steps[index];
+        step.attempt += 1;
+        step.agent_id.clear();
+        step.retry_time = None;
+        step.start_time.get_or_insert(now);
+        let attempt = step.attempt;
+        self.become_step(index, StepState::Dispatched);
+        if let Some(timeout) = self.plan.steps()[index].timeout_ms {
+            let key = TimerKey {
+                step: Some(index),
+                kind: TimerKind::StepTimeout,
+            };
+            self.set(key, attempt, now + span(timeout));
+        }
+        let order = self.order(index, input);
+        let action = order.action.clone();
+        self.writes.commands.push(Command::CreateTask {
+            step: index,
+            attempt,
+            order,
+        });
+        self.note(index, EntryKind::StepStarted, json!({"action": action}));
+    }
+
+    fn order(&self, index: usize, parameters: Value) -> TaskOrder {
+        let step = &self.plan.steps()[index];
+        let queue = step
+            .config
+            .get("queue")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        // task-queue takes a budget only with an amount to hold.
+        let budget = self.run.budget_id.filter(|_| step.budget_amount.is_some());
+        let title = if step.name.is_empty() {
+            &step.id
+        } else {
+            &step.name
+        };
+        TaskOrder {
+            action: step.action.clone(),
+            capability: step.needed_capability().to_owned(),
+            title: title.clone(),
+            description: step.description.clone(),
+            queue: queue.to_owned(),
+            parameters,
+            priority: self.run.priority,
+            project_id: self
+                .run
+                .project_id
+                .map(|id| id.to_string())
+                .unwrap_or_default(),
+            budget_id: budget.map(|id| id.to_string()).unwrap_or_default(),
+            budget_amount: step.budget_amount.clone().filter(|_| budget.is_some()),
+            labels: self.run.labels.clone(),
+            redeliver: step.retry_safety != RetrySafety::Never,
+            traceparent: self.run.traceparent.clone(),
+        }
+    }
+
+    /// Why a step's artifact is not the one that was approved; nothing when it is, or when the step
+    /// needs no approval.
+    fn unapproved(&self, index: usize, input: &Value) -> Option<Failure> {
+        let approval = self.plan.graph.approval[index]?;
+        let approval_id = &self.plan.steps()[approval].id;
+        let Some(approved) = &self.run.steps[approval].approved_digest else {
+            let state = self.run.steps[approval].state.as_str();
+            let message = format!("{approval_id} is {state} and approved nothing");
+            return Some(Failure::new(FailureClass::DigestMismatch, message));
+        };
+        let name = self.plan.steps()[index].artifact_input();
+        let actual = hex(&digest(input.get(name).unwrap_or(&Value::Null)));
+        if actual == *approved {
+            return None;
+        }
+        let message = format!(
+            "input {name} has digest {actual}; {approval_id} approved {approved}: not dispatched"
+        );
+        Some(Failure::new(FailureClass::DigestMismatch, message))
+    }
+
+    /// Asks for a decision about the artifact as it is now.
+    fn ask(&mut self, index: usize) {
+        let programs = &self.plan.programs[index];
+        let render = |template: &crate::domain::template::Template| {
+            template.render(&self.seen_by(&template.references()))
+        };
+        let texts =
+            render(&programs.title).and_then(|title| Ok((title, render(&programs.description)?)));
+        let (subject, (title, description)) = match (render(&programs.subject), texts) {
+            (Ok(subject), Ok(texts)) => (subject, texts),
+            (Err(why), _) | (_, Err(why)) => return self.fail_expression(index, "config", &why),
+        };
+        let step = &self.plan.steps()[index];
+        let now = self.at.now;
+        let timeout = step.timeout_ms.map_or(self.at.approval_timeout, span);
+        let approval = NewApproval {
+            id: self.approval_id(index),
+            step: index,
+            title: text_or(&title, &step.name),
+            description: text_or(&description, &step.description),
+            digest: hex(&digest(&subject)),
+            subject,
+            producers: self.producers(&programs.sources),
+            allow_agents: step.flag("allow_agents"),
+            forbid_initiator: step.flag("forbid_initiator"),
+            expire_time: now + timeout,
+        };
+        let run = &mut self.run.steps[index];
+        run.attempt = 1;
+        run.start_time = Some(now);
+        run.approval_id = Some(approval.id);
+        self.become_step(index, StepState::WaitingApproval);
+        let key = TimerKey {
+            step: Some(index),
+            kind: TimerKind::StepTimeout,
+        };
+        self.set(key, 1, approval.expire_time);
+        let data = json!({
+            "approval_id": approval.id.to_string(),
+            "digest": approval.digest,
+            "title": approval.title,
+            "producers": approval.producers,
+            "expire_time": approval.expire_time,
+        });
+        self.note(index, EntryKind::ApprovalRequested, data);
+        self.writes
+            .approvals
+            .push(ApprovalWrite::Open(Box::new(approval)));
+    }
+
+    /// A UUIDv7 that is the same for the same step of the same execution: deciding twice asks once.
+    fn approval_id(&self, index: usize) -> ApprovalId {
+        let mut hasher = Sha256::new();
+        hasher.update(self.run.id.uuid().as_bytes());
+        hasher.update(self.plan.steps()[index].id.as_bytes());
+        let hash = hasher.finalize();
+        let mut random = [0; 10];
+        random.copy_from_slice(&hash[..10]);
+        let millis = u64::try_from(self.at.now.timestamp_millis()).unwrap_or(0);
+        let builder = uuid::Builder::from_unix_timestamp_millis(millis, &random);
+        ApprovalId::from_uuid(Uuid::from_bytes(builder.into_uuid().into_bytes()))
+    }
+
+    fn producers(&self, sources: &[usize]) -> Vec<String> {
+        let producers = sources
+            .iter()
+            .flat_map(|step| self.run.steps[*step].produced_by.iter());
+        producers
+            .cloned()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
+    }
+
+    fn transform(&mut self, index: usize) {
+        let now = self.at.now;
+        let step = &mut self.run.steps[index];
+        step.attempt = 1;
+        step.start_time = Some(now);
+        match self.outputs(index, None) {
+            Ok(output) => {
+                let outputs = &self.plan.programs[index].outputs;
+                let read = outputs
+                    .iter()
+                    .flat_map(|(_, program)| &program.references().steps);
+                let sources = self.plan.read_by(&read.cloned().collect());
+                self.run.steps[index].produced_by = self.producers(&sources);
+                self.complete(index, output);
+            }
+            Err(failure) => self.fail_finally(index, failure),
+        }
+    }
+
+    /// A step's output: the result as it is, or what its expressions make of it.
+    pub(super) fn outputs(&self, index: usize, result: Option<Value>) -> Result<Value, Failure> {
+        let programs = &self.plan.programs[index].outputs;
+        if programs.is_empty() {
+            return Ok(result.unwrap_or_else(|| json!({})));
+        }
+        let mut references = References::default();
+        programs
+            .iter()
+            .for_each(|(_, program)| references.extend(program.references()));
+        let mut variables = self.seen_by(&references);
+        if let Some(result) = result {
+            variables.insert("result".into(), result);
+        }
+        let mut outputs = Map::new();
+        for (name, program) in programs {
+            let value = program.evaluate(&variables).map_err(|why| {
+                Failure::new(FailureClass::Expression, format!("outputs.{name}: {why}"))
+            })?;
+            outputs.insert(name.clone(), value);
+        }
+        Ok(Value::Object(outputs))
+    }
+
+    fn seen_by(&self, references: &References) -> crate::domain::expression::Variables {
+        self.variables(&self.plan.read_by(&references.steps))
+    }
+
+    fn fail_expression(&mut self, index: usize, field: &str, why: &str) {
+        let failure = Failure::new(FailureClass::Expression, format!("{field}: {why}"));
+        self.fail_finally(index, failure);
+    }
+}
+
+fn text_or(rendered: &Value, default: &str) -> String {
+    match rendered {
+        Value::Null => default.to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,87 @@
+//! A valid definition, compiled: what [`decide`](super::decide) works from.
+
+use std::collections::BTreeSet;
+
+use super::definition::{Definition, Step};
+use super::schema::Schema;
+use super::template::Template;
+use super::validate::graph::Graph;
+use super::validate::programs::{Compiler, Programs};
+use super::validate::{Defect, Defects, bounds};
+
+/// A definition that can be executed.
+#[derive(Debug)]
+pub struct Plan {
+    /// What was published.
+    pub definition: Definition,
+    /// Who waits for whom.
+    pub graph: Graph,
+    /// Each step's expressions.
+    pub programs: Vec<Programs>,
+    /// The execution's output.
+    pub output: Template,
+    /// What inputs must match.
+    pub schema: Option<Schema>,
+}
+
+impl Plan {
+    /// Checks and compiles a definition.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the definition's order.
+    pub fn compile(definition: Definition) -> Result<Self, Vec<Defect>> {
+        let mut defects = Defects::default();
+        bounds::check(&definition, &mut defects);
+        // Beyond the bound, looking closer would cost more than it tells.
+        if definition.steps.len() > bounds::STEP_LIMIT {
+            return Err(defects.in_order(&definition));
+        }
+        let graph = Graph::build(&definition, &mut defects);
+        let mut compiler = Compiler::new(&definition, &graph, &mut defects);
+        let programs = (0..definition.steps.len())
+            .map(|index| compiler.step(index))
+            .collect();
+        let output = compiler.output();
+        let schema = definition
+            .input_schema
+            .as_ref()
+            .map(Schema::compile)
+            .and_then(|compiled| {
+                compiled
+                    .map_err(|fault| defects.workflow("input_schema", fault))
+                    .ok()
+            });
+        if defects.0.is_empty() {
+            Ok(Self {
+                definition,
+                graph,
+                programs,
+                output,
+                schema,
+            })
+        } else {
+            Err(defects.in_order(&definition))
+        }
+    }
+
+    /// The steps.
+    pub fn steps(&self) -> &[Step] {
+        &self.definition.steps
+    }
+
+    /// A step's place by its id.
+    pub fn index_of(&self, step_id: &str) -> Option<usize> {
+        self.definition
+            .steps
+            .iter()
+            .position(|step| step.id == step_id)
+    }
+
+    /// The steps that any of the given expressions reads, by index.
+    pub fn read_by(&self, names: &BTreeSet<String>) -> Vec<usize> {
+        names
+            .iter()
+            .filter_map(|name| self.index_of(name))
+            .collect()
+    }
+}

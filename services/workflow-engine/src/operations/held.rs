@@ -1,0 +1,108 @@
+//! An execution held locked by a transaction.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use reeve_ids::{ExecutionId, TenantId};
+use reeve_postgres::Tx;
+
+use super::engine::{Author, Engine, Planned};
+use super::publish;
+use crate::domain::decide::{Circumstances, decide, give_up};
+use crate::domain::event::Event;
+use crate::domain::run::Run;
+use crate::domain::writes::Writes;
+use crate::error::Error;
+use crate::storage::rows::Stored;
+use crate::storage::{executions, save};
+
+/// Changes made through it are written at once and take effect with [`Held::commit`].
+pub(super) struct Held<'a> {
+    engine: &'a Engine,
+    pub(super) tx: Tx,
+    pub(super) stored: Stored,
+    pub(super) planned: Arc<Planned>,
+    changed: bool,
+    has_commands: bool,
+}
+
+impl<'a> Held<'a> {
+    /// Locks an execution; nothing when the tenant has none such.
+    pub(super) async fn lock(
+        engine: &'a Engine,
+        tenant: TenantId,
+        id: ExecutionId,
+    ) -> Result<Option<Self>, Error> {
+        let mut tx = engine.database.tenant(tenant).await?;
+        let Some(stored) = executions::lock(&mut tx, tenant, id).await? else {
+            return Ok(None);
+        };
+        let run = &stored.run;
+        let planned = engine
+            .plan(&mut tx, tenant, run.workflow_id, run.version)
+            .await?;
+        Ok(Some(Self {
+            engine,
+            tx,
+            stored,
+            planned,
+            changed: false,
+            has_commands: false,
+        }))
+    }
+
+    /// Applies an event and writes what it changed.
+    pub(super) async fn apply(&mut self, event: Event, author: &Author) -> Result<(), Error> {
+        let at = self.engine.circumstances(author);
+        let run = &mut self.stored.run;
+        let writes = decide_safely(self.engine, &self.planned, run, event, &at)?;
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let plan = &self.planned.plan;
+        save::update(&mut self.tx, plan, &mut self.stored, &writes, &author.actor).await?;
+        let name = &plan.definition.name;
+        publish::append(&mut self.tx, name, &self.stored.run, &writes, author).await?;
+        self.changed = true;
+        self.has_commands |= !writes.commands.is_empty();
+        self.engine.counters.transitions.inc();
+        Ok(())
+    }
+
+    /// Makes the changes durable and wakes who waits for them.
+    pub(super) async fn commit(self) -> Result<(Stored, Arc<Planned>), Error> {
+        self.tx.commit().await?;
+        if self.changed {
+            self.engine.changed(self.stored.run.id, self.has_commands);
+        }
+        Ok((self.stored, self.planned))
+    }
+}
+
+/// Decides; a panic, which is a bug, fails the execution instead of being tried for ever.
+pub(super) fn decide_safely(
+    engine: &Engine,
+    planned: &Planned,
+    run: &mut Run,
+    event: Event,
+    at: &Circumstances,
+) -> Result<Writes, Error> {
+    let id = run.id;
+    let mut attempt = run.clone();
+    let decided = catch_unwind(AssertUnwindSafe(|| {
+        decide(&planned.plan, &mut attempt, event, at)
+    }));
+    match decided {
+        Ok(Ok(writes)) => {
+            *run = attempt;
+            Ok(writes)
+        }
+        Ok(Err(refusal)) => Err(Error::Refused { id, refusal }),
+        Err(_) => {
+            engine.counters.poisoned.inc();
+            tracing::error!(execution = %id, "deciding panicked; the execution is failed");
+            catch_unwind(AssertUnwindSafe(|| give_up(&planned.plan, run, at)))
+                .map_err(|_| Error::Poisoned(id))
+        }
+    }
+}

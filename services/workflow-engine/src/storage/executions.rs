@@ -1,0 +1,176 @@
+//! Executions and their steps.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use reeve_ids::{ExecutionId, TaskId, TenantId, Uuid, WorkflowId};
+use sqlx::PgConnection;
+use sqlx::types::Json;
+
+use super::Error;
+use super::rows::{ExecutionRow, StepRow, Stored};
+use crate::domain::run::StepRun;
+
+/// One execution with its steps, locked until the transaction ends.
+///
+/// # Errors
+/// When the database refuses or a row is corrupt.
+pub async fn lock(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: ExecutionId,
+) -> Result<Option<Stored>, Error> {
+    read(
+        connection,
+        tenant,
+        id,
+        include_str!("queries/execution/lock.sql"),
+    )
+    .await
+}
+
+/// One execution with its steps.
+///
+/// # Errors
+/// When the database refuses or a row is corrupt.
+pub async fn get(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: ExecutionId,
+) -> Result<Option<Stored>, Error> {
+    read(
+        connection,
+        tenant,
+        id,
+        include_str!("queries/execution/get.sql"),
+    )
+    .await
+}
+
+async fn read(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: ExecutionId,
+    query: &'static str,
+) -> Result<Option<Stored>, Error> {
+    let row: Option<ExecutionRow> = sqlx::query_as(query)
+        .bind(tenant.uuid())
+        .bind(id.uuid())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let steps = steps(connection, tenant, id).await?;
+    Ok(Some(row.with_steps(steps)?))
+}
+
+async fn steps(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: ExecutionId,
+) -> Result<Vec<StepRun>, Error> {
+    let rows: Vec<StepRow> = sqlx::query_as(include_str!("queries/step_run/list.sql"))
+        .bind(tenant.uuid())
+        .bind(id.uuid())
+        .fetch_all(connection)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(StepRun::try_from)
+        .collect::<Result<_, _>>()?)
+}
+
+/// The execution that a request_id started, with its steps.
+///
+/// # Errors
+/// When the database refuses or a row is corrupt.
+pub async fn by_request(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    request_id: &str,
+) -> Result<Option<Stored>, Error> {
+    let row: Option<ExecutionRow> =
+        sqlx::query_as(include_str!("queries/execution/get_by_request.sql"))
+            .bind(tenant.uuid())
+            .bind(request_id)
+            .fetch_optional(&mut *connection)
+            .await?;
+    let Some(row) = row else { return Ok(None) };
+    let mut stored = row.with_steps(Vec::new())?;
+    stored.run.steps = steps(connection, tenant, stored.run.id).await?;
+    Ok(Some(stored))
+}
+
+/// Which executions to list.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Filter {
+    /// Only these states; empty means all.
+    pub states: Vec<String>,
+    /// Only of this workflow.
+    pub workflow_id: Option<WorkflowId>,
+    /// Only with all of these labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A page of executions without steps and payloads, newest first, before an id.
+///
+/// # Errors
+/// When the database refuses or a row is corrupt.
+pub async fn list(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    filter: &Filter,
+    before: Option<ExecutionId>,
+    limit: i64,
+) -> Result<Vec<Stored>, Error> {
+    let rows: Vec<ExecutionRow> = sqlx::query_as(include_str!("queries/execution/list.sql"))
+        .bind(tenant.uuid())
+        .bind(&filter.states)
+        .bind(filter.workflow_id.map(WorkflowId::uuid))
+        .bind(Json(&filter.labels))
+        .bind(before.map(ExecutionId::uuid))
+        .bind(limit)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| row.with_steps(Vec::new()))
+        .collect::<Result<_, _>>()?)
+}
+
+/// The newest attempts' tasks by step, and since when task-queue has them.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn tasks_of(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: ExecutionId,
+) -> Result<BTreeMap<String, (TaskId, DateTime<Utc>)>, Error> {
+    let rows: Vec<(String, Uuid, DateTime<Utc>)> =
+        sqlx::query_as(include_str!("queries/dispatch/tasks_of.sql"))
+            .bind(tenant.uuid())
+            .bind(id.uuid())
+            .fetch_all(connection)
+            .await?;
+    let tasks = rows
+        .into_iter()
+        .map(|(step, task, since)| (step, (TaskId::from_uuid(task), since)));
+    Ok(tasks.collect())
+}
+
+/// Median duration in seconds of the workflow's last completed executions.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn median_duration(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    workflow: WorkflowId,
+) -> Result<Option<f64>, Error> {
+    let median = sqlx::query_scalar(include_str!("queries/execution/median_duration.sql"))
+        .bind(tenant.uuid())
+        .bind(workflow.uuid())
+        .fetch_one(connection)
+        .await?;
+    Ok(median)
+}

@@ -1,0 +1,31 @@
+//! The service's tables. Queries for requests name their tenant; those of the loops see all tenants,
+//! and say so.
+
+pub mod approvals;
+pub mod commands;
+pub mod executions;
+pub mod history;
+pub mod rows;
+pub mod save;
+pub mod timers;
+pub mod wakefulness;
+pub mod workflows;
+
+use rows::Corrupt;
+
+/// Why a query gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database refused or is away.
+    #[error(transparent)]
+    Database(#[from] reeve_postgres::Error),
+    /// A row holds what no version of this service writes.
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
