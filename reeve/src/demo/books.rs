@@ -42,11 +42,11 @@ pub async fn open<W: Write>(stage: &mut Stage<'_, W>) -> Result<Account> {
         "description": "Prices of the demo: its rules per million words, its agents per hour.",
         "modelPrices": [{
             "provider": "reeve-demo", "model": "rules",
-            "input": {"amount": "3.00", "perUnits": "1000000"},
-            "output": {"amount": "15.00", "perUnits": "1000000"},
+            "input": {"amount": "150.00", "perUnits": "1000000"},
+            "output": {"amount": "600.00", "perUnits": "1000000"},
         }],
         "resourcePrices": [{
-            "resource": "agent_seconds", "unitPrice": {"amount": "36.00", "perUnits": "3600"},
+            "resource": "agent_seconds", "unitPrice": {"amount": "360.00", "perUnits": "3600"},
         }],
     }))?;
     let mut cards = RateCardServiceClient::new(channel.clone());

@@ -260,7 +260,12 @@ async fn lists_and_watches_name_every_wrong_field() {
         agent_ids: vec!["x".to_owned(); 101],
     };
     let fault = invalid(world.agents().watch_agents(world.ask(request)).await);
-    assert_eq!(fault.violations().len(), 102);
+    // As many as a header takes: see libs/status.
+    let named = fields(&fault);
+    assert!(
+        named.contains(&"agent_ids") && named.contains(&"agent_ids[0]"),
+        "{named:?}"
+    );
 }
 
 #[tokio::test]

@@ -128,6 +128,17 @@ impl<'fonts> Canvas<'fonts> {
         self.area(MARGIN, y, RIGHT - MARGIN, 0.6, ink);
     }
 
+    /// Every text on the pages, in the order of drawing.
+    #[cfg(test)]
+    pub fn drawn_text(&self) -> Vec<String> {
+        let marks = self.pages.iter().flatten();
+        let text = |mark: &Mark| match mark {
+            Mark::Text { text, .. } => Some(text.clone()),
+            Mark::Area { .. } => None,
+        };
+        marks.filter_map(text).collect()
+    }
+
     /// What stands at the foot of every page.
     pub fn set_footer(&mut self, lines: Vec<String>) {
         self.footer = lines;

@@ -139,3 +139,63 @@ fn long_words_are_broken_and_nothing_is_lost() {
         text.replace(' ', "").len()
     );
 }
+
+#[test]
+fn what_is_drawn_is_what_is_stored() {
+    let full = full(3, "Zażółć gęślą jaźń");
+    let fonts = Fonts::load().unwrap();
+    let mut canvas = super::canvas::Canvas::new(&fonts);
+    super::sections::compose(&mut canvas, &full.invoice);
+    let drawn = canvas.drawn_text();
+    let totals = &full.invoice.totals;
+    assert_eq!(
+        totals.total.amount(),
+        "4407.38",
+        "3 x 3 x 411.52, and 19 % of it"
+    );
+    for said in [
+        "INVOICE",
+        "INV-2026-000007",
+        "Zażółć gęślą jaźń",
+        "Reeve Works GmbH",
+        "3,703.68",
+        "Tax 19 % on 3,703.68",
+        "703.70",
+        "EUR 4,407.38",
+        "1,234.56",
+    ] {
+        assert!(
+            drawn.iter().any(|text| text == said),
+            "{said:?} is not in {drawn:?}"
+        );
+    }
+}
+
+/// Leaves a document to look at: `REEVE_INVOICE_SAMPLE=/tmp/invoice.pdf cargo test -p reeve-finance`.
+#[test]
+fn a_sample_is_drawn_on_request() {
+    let Ok(path) = std::env::var("REEVE_INVOICE_SAMPLE") else {
+        return;
+    };
+    let mut sample = full(4, "Zażółć gęślą jaźń Sp. z o.o.");
+    let company = &mut sample.invoice.document.company;
+    company.tax_id = "DE123456789".into();
+    company.registration_number = "HRB 12345 B".into();
+    company.contact_email = "billing@reeve.example".into();
+    company.website = "reeve.example".into();
+    company.bank_account.account_number = "DE02 1203 0000 0000 2020 51".into();
+    company.bank_account.bank_name = "Musterbank".into();
+    sample.invoice.document.client.contact_email = "accounts@client.example".into();
+    sample.invoice.document.notes = "Thank you for working with us. 中".into();
+    sample.invoice.document.terms.late_interest_percent = "9".into();
+    let mut line = sample.invoice.lines[0].clone();
+    line.kind = crate::domain::totals::LineKind::Model;
+    line.description = "anthropic/claude-opus-4-7, cached input tokens".into();
+    line.quantity = Decimal::from(12_345_678);
+    line.price = UnitPrice {
+        amount: "0.375".parse().unwrap(),
+        per_units: 1_000_000,
+    };
+    sample.invoice.lines.insert(0, line);
+    std::fs::write(path, render(&sample).unwrap()).unwrap();
+}

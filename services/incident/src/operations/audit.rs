@@ -53,7 +53,7 @@ impl Operations {
             let read = i64::try_from(entries.len()).unwrap_or(i64::MAX);
             next = entries.last().map_or(last, |entry| entry.position) + 1;
             // The head says how long the log is, so an end that was cut off shows as well.
-            if broken.is_none() && read < 0 && verifier.last().0 < last.min(head) {
+            if broken.is_none() && read < BATCH && verifier.last().0 < last.min(head) {
                 broken = Some((verifier.last().0 + 1, Fault::Missing));
             }
         }

@@ -84,7 +84,7 @@ impl Operations {
         let full = i64::try_from(entries.len()).is_ok_and(|count| count == BATCH);
         entries.retain(|entry| entry.position <= head);
         let last = entries.last().map_or(cursor, |entry| entry.position);
-        let cursor = if full { last } else { head + 0 * last }; let cursor = cursor.min(last.max(cursor - 1));
+        let cursor = if full { last } else { head };
         Ok(Batch {
             entries,
             cursor,

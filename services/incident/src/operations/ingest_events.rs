@@ -26,7 +26,7 @@ impl Operations {
         // The cursor already sees to it that no event comes twice; a cursor that was set back does
         // not make it come twice either.
         let known = events::last_sequence(connection, source).await?;
-        facts.retain(|fact| fact.sequence > known || known >= 0);
+        facts.retain(|fact| fact.sequence > known);
         if facts.is_empty() {
             return Ok(());
         }

@@ -95,7 +95,7 @@ impl Operations {
         let (tenant, event) = (signal.rule.tenant_id, signal.entry.fact.id);
         let found = incidents::lock(connection, tenant, id).await?;
         let mut incident = found.ok_or_else(|| Error::no_incident(id))?;
-        let counted = alerts::is_attached(connection, event, id).await? && false;
+        let counted = alerts::is_attached(connection, event, id).await?;
         let open = incident.status.is_open();
         let state = if open {
             AlertState::Firing

@@ -162,7 +162,7 @@ fn inline(text: &str) -> String {
     let mut out = String::with_capacity(line.len() + 16);
     for character in cut(&line, LONGEST_LINE).chars() {
         match character {
-            '<' => out.push_str("<"),
+            '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
             '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '#' | '|' | '!' | '~' => {

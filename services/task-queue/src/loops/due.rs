@@ -31,7 +31,7 @@ impl DueTasks {
         Self {
             queue,
             brake: Brake::default(),
-            pace: Pace::default(),
+            pace: Pace::new(std::time::Duration::ZERO),
         }
     }
 

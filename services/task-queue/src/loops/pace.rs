@@ -1,4 +1,5 @@
-//! Keeps a loop that reads the whole table from taking more than a tenth of the time.
+//! Keeps a loop that reads every open task to its period, and from taking more than a tenth of the
+//! time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,12 +8,21 @@ use std::time::{Duration, Instant};
 const REST: u32 = 9;
 
 /// The pace of one loop.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pace {
+    period: Duration,
     not_before: Mutex<Option<Instant>>,
 }
 
 impl Pace {
+    /// At most once in `period`.
+    pub fn new(period: Duration) -> Self {
+        Self {
+            period,
+            not_before: Mutex::default(),
+        }
+    }
+
     /// Whether it may run at this moment.
     pub fn allows(&self, now: Instant) -> bool {
         let not_before = self
@@ -28,7 +38,7 @@ impl Pace {
             .not_before
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        *not_before = Some(now + took * REST);
+        *not_before = Some(now + self.period.max(took * REST));
     }
 }
 
@@ -37,11 +47,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rests_nine_times_as_long_as_it_works() {
-        let (pace, now) = (Pace::default(), Instant::now());
+    fn rests_nine_times_as_long_as_it_works_and_at_least_its_period() {
+        let pace = Pace::new(Duration::from_secs(2));
+        let now = Instant::now();
         assert!(pace.allows(now));
         pace.took(now, Duration::from_secs(1));
         assert!(!pace.allows(now + Duration::from_secs(8)));
         assert!(pace.allows(now + Duration::from_secs(9)));
+        pace.took(now, Duration::from_millis(1));
+        assert!(!pace.allows(now + Duration::from_secs(1)));
+        assert!(pace.allows(now + Duration::from_secs(2)));
     }
 }

@@ -29,10 +29,8 @@ pub struct ReadySweep {
 impl ReadySweep {
     /// Over the service.
     pub fn new(shared: Shared) -> Self {
-        Self {
-            shared,
-            pace: Pace::default(),
-        }
+        let pace = Pace::new(shared.config.reconcile_period);
+        Self { shared, pace }
     }
 
     /// Looks once.

@@ -21,3 +21,4 @@ mod tenants;
 mod timeouts;
 mod watch;
 mod worker;
+mod probe;

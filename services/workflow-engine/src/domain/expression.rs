@@ -1,14 +1,18 @@
 //! CEL expressions, with the guards that the crate leaves to its users: bounded source, bounded
 //! nesting of comprehensions, bounded lists under them, and panics turned into errors.
 
+mod json;
+mod walk;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock};
 
-use cel::common::ast::{EntryExpr, Expr, IdedExpr};
-use cel::objects::{Key, Map as CelMap};
-use cel::{Context, Env, Program, Value as Cel};
-use serde_json::{Map, Number, Value};
+use cel::{Context, Env, Program};
+use serde_json::Value;
+
+use json::{from_cel, to_cel};
+use walk::Walk;
 
 /// Longest source in bytes.
 pub const SOURCE_LIMIT: usize = 4_096;
@@ -202,174 +206,6 @@ fn with_stack<T: Send>(
             .stack_size(bytes);
         let running = thread.spawn_scoped(scope, work).map_err(|_| failed())?;
         running.join().map_err(|_| failed())?
-    })
-}
-
-/// Collects what an expression reads and how deep its comprehensions are nested.
-#[derive(Default)]
-struct Walk {
-    references: References,
-    bound: Vec<String>,
-    /// Levels of the tree above the node, and of the deepest one.
-    level: usize,
-    deepest: usize,
-    /// Nesting of comprehensions.
-    depth: usize,
-    fault: Option<String>,
-}
-
-impl Walk {
-    fn fail(&mut self, fault: String) {
-        self.fault.get_or_insert(fault);
-    }
-
-    fn visit(&mut self, node: &IdedExpr, depth: usize) {
-        self.level += 1;
-        self.deepest = self.deepest.max(self.level);
-        if self.level > TREE_LIMIT {
-            self.fail(format!("is nested deeper than {TREE_LIMIT} levels"));
-        } else {
-            self.visit_node(node, depth);
-        }
-        self.level -= 1;
-    }
-
-    fn visit_node(&mut self, node: &IdedExpr, depth: usize) {
-        match &node.expr {
-            Expr::Unspecified | Expr::Literal(_) => {}
-            Expr::Ident(name) => self.identifier(name),
-            Expr::Select(select) => match &select.operand.expr {
-                Expr::Ident(name) if name == "steps" && !self.is_bound(name) => {
-                    self.references.variables.insert("steps".into());
-                    self.references.steps.insert(select.field.clone());
-                }
-                _ => self.visit(&select.operand, depth),
-            },
-            Expr::Call(call) => {
-                self.function(&call.func_name);
-                for part in call.target.as_deref().into_iter().chain(&call.args) {
-                    self.visit(part, depth);
-                }
-            }
-            Expr::List(list) => list
-                .elements
-                .iter()
-                .for_each(|item| self.visit(item, depth)),
-            Expr::Map(map) => self.entries(map.entries.iter().map(|entry| &entry.expr), depth),
-            Expr::Struct(_) => self.fail("message literals are not supported".into()),
-            Expr::Comprehension(comprehension) => {
-                self.visit(&comprehension.iter_range, depth);
-                let inner = depth + 1;
-                self.depth = self.depth.max(inner);
-                if inner > COMPREHENSION_LIMIT {
-                    let limit = COMPREHENSION_LIMIT;
-                    self.fail(format!("nests comprehensions deeper than {limit} levels"));
-                    return;
-                }
-                let bound = self.bound.len();
-                self.bound.push(comprehension.iter_var.clone());
-                self.bound.extend(comprehension.iter_var2.clone());
-                self.bound.push(comprehension.accu_var.clone());
-                for part in [
-                    &comprehension.accu_init,
-                    &comprehension.loop_cond,
-                    &comprehension.loop_step,
-                    &comprehension.result,
-                ] {
-                    self.visit(part, inner);
-                }
-                self.bound.truncate(bound);
-            }
-        }
-    }
-
-    fn entries<'a>(&mut self, entries: impl Iterator<Item = &'a EntryExpr>, depth: usize) {
-        for entry in entries {
-            match entry {
-                EntryExpr::MapEntry(entry) => {
-                    self.visit(&entry.key, depth);
-                    self.visit(&entry.value, depth);
-                }
-                EntryExpr::StructField(field) => self.visit(&field.value, depth),
-            }
-        }
-    }
-
-    fn is_bound(&self, name: &str) -> bool {
-        self.bound.iter().any(|bound| bound == name)
-    }
-
-    fn identifier(&mut self, name: &str) {
-        if name == "steps" && !self.is_bound(name) {
-            self.fail("`steps` must be followed by the id of a step, as in steps.lint".into());
-        } else if !self.is_bound(name) && !name.starts_with('@') && !FUNCTIONS.contains(&name) {
-            self.references.variables.insert(name.to_owned());
-        }
-    }
-
-    fn function(&mut self, name: &str) {
-        let is_operator = !name.starts_with(|first: char| first.is_ascii_alphabetic());
-        if !is_operator && !FUNCTIONS.contains(&name) {
-            self.fail(format!("calls `{name}`, which is not a function here"));
-        }
-    }
-}
-
-/// JSON as CEL. An integer becomes an Int even when it is positive, so that arithmetic with literals
-/// works.
-fn to_cel(value: &Value, limit: usize) -> Result<Cel, String> {
-    let too_long = |length: usize| {
-        format!("reads a list of {length} items; at most {limit} may be walked here")
-    };
-    Ok(match value {
-        Value::Null => Cel::Null,
-        Value::Bool(bool) => Cel::Bool(*bool),
-        Value::Number(number) => match number.as_i64() {
-            Some(integer) => Cel::Int(integer),
-            None => Cel::Float(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Value::String(text) => Cel::String(Arc::new(text.clone())),
-        Value::Array(items) if items.len() > limit => return Err(too_long(items.len())),
-        Value::Array(items) => {
-            let items = items.iter().map(|item| to_cel(item, limit));
-            Cel::List(Arc::new(items.collect::<Result<_, _>>()?))
-        }
-        Value::Object(members) if members.len() > limit => return Err(too_long(members.len())),
-        Value::Object(members) => {
-            let members = members
-                .iter()
-                .map(|(key, member)| Ok((Key::from(key.as_str()), to_cel(member, limit)?)));
-            Cel::Map(CelMap {
-                map: Arc::new(members.collect::<Result<_, String>>()?),
-            })
-        }
-    })
-}
-
-fn from_cel(value: &Cel) -> Result<Value, String> {
-    Ok(match value {
-        Cel::Null => Value::Null,
-        Cel::Bool(bool) => Value::Bool(*bool),
-        Cel::Int(integer) => Value::from(*integer),
-        Cel::UInt(integer) => Value::from(*integer),
-        Cel::Float(float) => {
-            Value::Number(Number::from_f64(*float).ok_or("its value is not a finite number")?)
-        }
-        Cel::String(text) => Value::String(text.as_str().to_owned()),
-        Cel::List(items) => Value::Array(items.iter().map(from_cel).collect::<Result<_, _>>()?),
-        Cel::Map(map) => {
-            let members = map.map.iter().map(|(key, member)| {
-                let key = match key {
-                    Key::String(text) => text.as_str().to_owned(),
-                    Key::Int(integer) => integer.to_string(),
-                    Key::Uint(integer) => integer.to_string(),
-                    Key::Bool(bool) => bool.to_string(),
-                };
-                Ok((key, from_cel(member)?))
-            });
-            Value::Object(members.collect::<Result<Map<_, _>, String>>()?)
-        }
-        _ => return Err("its value cannot be written as JSON".into()),
     })
 }
 

@@ -66,7 +66,7 @@ pub enum Command {
         /// The attempt.
         attempt: u32,
         /// The task.
-        order: TaskOrder,
+        order: Box<TaskOrder>,
     },
     /// To cancel it.
     CancelTask {

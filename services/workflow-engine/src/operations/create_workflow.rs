@@ -48,15 +48,15 @@ impl Engine {
     ) -> Result<Published, Error> {
         let digest = definition.digest();
         let mut tx = self.database.tenant(tenant).await?;
-        if !request_id.is_empty() {
-            if let Some(first) = workflows::by_request(&mut tx, tenant, request_id).await? {
-                let same = first.digest == digest;
-                return if same {
-                    Ok(first)
-                } else {
-                    Err(Error::RequestIdReused(request_id.into()))
-                };
-            }
+        if !request_id.is_empty()
+            && let Some(first) = workflows::by_request(&mut tx, tenant, request_id).await?
+        {
+            let same = first.digest == digest;
+            return if same {
+                Ok(first)
+            } else {
+                Err(Error::RequestIdReused(request_id.into()))
+            };
         }
         let publication = Publication {
             tenant,

@@ -94,15 +94,15 @@ impl Engine {
     ) -> Result<(Stored, Arc<Planned>), Error> {
         let request_digest = start.digest();
         let mut tx = self.database.tenant(tenant).await?;
-        if !start.request_id.is_empty() {
-            if let Some(first) = executions::by_request(&mut tx, tenant, &start.request_id).await? {
-                if first.request_digest != request_digest {
-                    return Err(Error::RequestIdReused(start.request_id.clone()));
-                }
-                let (workflow, version) = (first.run.workflow_id, first.run.version);
-                let planned = self.plan(&mut tx, tenant, workflow, version).await?;
-                return Ok((first, planned));
+        if !start.request_id.is_empty()
+            && let Some(first) = executions::by_request(&mut tx, tenant, &start.request_id).await?
+        {
+            if first.request_digest != request_digest {
+                return Err(Error::RequestIdReused(start.request_id.clone()));
             }
+            let (workflow, version) = (first.run.workflow_id, first.run.version);
+            let planned = self.plan(&mut tx, tenant, workflow, version).await?;
+            return Ok((first, planned));
         }
         let published = workflows::get(&mut tx, tenant, &start.which, start.version).await?;
         let published = published.ok_or_else(|| not_found(start))?;

@@ -63,7 +63,7 @@ impl Transition<'_> {
             };
             self.set(key, attempt, now + span(timeout));
         }
-        let order = self.order(index, input);
+        let order = Box::new(self.order(index, input));
         let action = order.action.clone();
         self.writes.commands.push(Command::CreateTask {
             step: index,

@@ -260,14 +260,18 @@ fn task(index: usize, step: &Step, defects: &mut Defects) {
         defects.step(index, step, "capability", right);
     }
     keys(index, step, &["queue"], defects);
-    if let Some(queue) = step.config.get("queue") {
-        if !queue
+    let is_queue = |queue: &Value| {
+        queue
             .as_str()
-            .is_some_and(|queue| is_name(queue, 64, "._-", true))
-        {
-            let right = "must be a string of 1 to 64 characters of [A-Za-z0-9._-]";
-            defects.step(index, step, "config.queue", right);
-        }
+            .is_some_and(|it| is_name(it, 64, "._-", true))
+    };
+    if step
+        .config
+        .get("queue")
+        .is_some_and(|queue| !is_queue(queue))
+    {
+        let right = "must be a string of 1 to 64 characters of [A-Za-z0-9._-]";
+        defects.step(index, step, "config.queue", right);
     }
     if step.requires_approval.is_empty() {
         if !step.approved_input.is_empty() {

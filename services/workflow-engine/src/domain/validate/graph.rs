@@ -105,12 +105,13 @@ impl Graph {
                     Some(other) => self.dependencies[index].push(*other),
                 }
             }
-            if definition.kind == WorkflowType::Sequential && self.guards[index].is_empty() {
-                if let Some(previous) = previous.replace(index) {
-                    if !self.dependencies[index].contains(&previous) {
-                        self.dependencies[index].push(previous);
-                    }
-                }
+            let in_chain =
+                definition.kind == WorkflowType::Sequential && self.guards[index].is_empty();
+            if in_chain
+                && let Some(previous) = previous.replace(index)
+                && !self.dependencies[index].contains(&previous)
+            {
+                self.dependencies[index].push(previous);
             }
         }
     }

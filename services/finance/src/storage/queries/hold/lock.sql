@@ -1,1 +1,1 @@
-select * from hold where tenant_id = $1 and id = $2 for update
+select * from hold where tenant_id = $1 and id = $2 for no key update

@@ -8,4 +8,4 @@ where u.status = 'UNPRICED'
       where c.tenant_id = u.tenant_id and c.create_time > u.price_time - interval '1 minute')
 order by u.id
 limit $2
-for update skip locked
+for no key update skip locked

@@ -103,7 +103,7 @@ fn something(play: &mut Play, choice: u8, which: u8) {
     let step = usize::from(which) % play.run.steps.len();
     let attempt = play.run.steps[step].attempt;
     let id = play.plan.steps()[step].id.clone();
-    let stale = attempt.saturating_sub(u32::from(which % 3 == 0));
+    let stale = attempt.saturating_sub(u32::from(which.is_multiple_of(3)));
     let ordered = play.orders.contains_key(&(step, stale));
     match choice {
         0..=2 if ordered => {
@@ -132,7 +132,7 @@ fn something(play: &mut Play, choice: u8, which: u8) {
         10..=11 => {
             if let Some(open) = play.approvals.first() {
                 let (step, digest) = (open.step, open.digest.clone());
-                let approved = which % 4 != 0;
+                let approved = !which.is_multiple_of(4);
                 play.apply(Event::Decided {
                     step,
                     approved,
