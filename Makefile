@@ -6,14 +6,16 @@ TOOLS := $(CURDIR)/.reeve/tools/bin
 # Pinned, so that a check gives the same answer everywhere.
 BUF_VERSION := 1.75.0
 HELM_VERSION := 3.22.0
+GRPCURL_VERSION := 1.9.3
 BUF := $(TOOLS)/buf-$(BUF_VERSION)
 HELM := $(TOOLS)/helm-$(HELM_VERSION)
+GRPCURL := $(TOOLS)/grpcurl-$(GRPCURL_VERSION)
 CHART := helm/reeve
 REEVE := $(CARGO) run --quiet --locked --package reeve --
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help setup build check format lint chart test demo up down migrate bench chaos ci clean
+.PHONY: help setup build check format lint chart test demo up down migrate bench readme ci clean
 
 help: ## Explain the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +52,10 @@ lint: $(BUF) ## Check the contracts with buf and the dependencies against deny.t
 	$(BUF) format --diff --exit-code
 	@scripts/banned-crates.sh
 
+readme: setup $(GRPCURL) ## Run every command that README.md shows, with the real grpcurl
+	$(CARGO) build --locked --package reeve
+	@scripts/check-readme.sh $(GRPCURL)
+
 chart: $(HELM) ## Check and render the Helm chart with the real Helm
 	@scripts/check-chart.sh $(HELM) $(CHART)
 
@@ -63,6 +69,7 @@ ci: setup ## Everything that must hold before a merge
 	@$(MAKE) --no-print-directory chart
 	@$(MAKE) --no-print-directory check
 	$(CARGO) test --workspace --locked --no-fail-fast
+	@$(MAKE) --no-print-directory readme
 
 clean: ## Remove what was built and the data of `make up`; installed tools stay
 	@! [ -x target/debug/reeve ] || target/debug/reeve down
@@ -74,3 +81,6 @@ $(BUF):
 
 $(HELM):
 	@scripts/check-tool.sh $@ helm.sh/helm/v3/cmd/helm@v$(HELM_VERSION)
+
+$(GRPCURL):
+	@scripts/check-tool.sh $@ github.com/fullstorydev/grpcurl/cmd/grpcurl@v$(GRPCURL_VERSION)
