@@ -5,27 +5,43 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-const SERVICES: [&str; 5] =
-    ["agent-registry", "task-queue", "workflow-engine", "finance", "incident"];
+const SERVICES: [&str; 5] = [
+    "agent-registry",
+    "task-queue",
+    "workflow-engine",
+    "finance",
+    "incident",
+];
 
 /// What the modules of a service may use of Reeve: other modules of the service, and crates.
 /// `domain` is pure: beside ids and money it sees values only.
 const MODULES: [(&str, &[&str], &[&str]); 2] = [
-    (
-        "domain",
-        &["domain"],
-        &["reeve_ids", "reeve_money"],
-    ),
+    ("domain", &["domain"], &["reeve_ids", "reeve_money"]),
     (
         "storage",
         &["domain", "storage", "error"],
-        &["reeve_ids", "reeve_money", "reeve_postgres", "reeve_events", "reeve_status", "reeve_auth"],
+        &[
+            "reeve_ids",
+            "reeve_money",
+            "reeve_postgres",
+            "reeve_events",
+            "reeve_status",
+            "reeve_auth",
+        ],
     ),
 ];
 
 /// Crates that bring effects, which the domain must not know.
-const EFFECTS: [&str; 8] =
-    ["sqlx", "tonic", "redis", "tokio", "futures", "prost_types", "reeve_clock", "reeve_contracts"];
+const EFFECTS: [&str; 8] = [
+    "sqlx",
+    "tonic",
+    "redis",
+    "tokio",
+    "futures",
+    "prost_types",
+    "reeve_clock",
+    "reeve_contracts",
+];
 
 #[test]
 fn no_service_depends_on_another() {
@@ -86,7 +102,10 @@ fn heavy_crates_live_in_one_place_each() {
             let folder = manifest.strip_prefix(ROOT).unwrap().parent().unwrap();
             let folder = folder.display().to_string();
             if dependencies(folder.trim_start_matches('/')).contains(heavy) {
-                assert!(folder.ends_with(home), "{heavy} is in {folder}, beside {home}");
+                assert!(
+                    folder.ends_with(home),
+                    "{heavy} is in {folder}, beside {home}"
+                );
             }
         }
     }
@@ -112,12 +131,19 @@ fn modules_look_inwards_only() {
 }
 
 fn fault(line: &str, module: &str, modules: &[&str], crates: &[&str]) -> Option<String> {
-    let path = line.trim().trim_start_matches("pub ").strip_prefix("use ")?;
+    let path = line
+        .trim()
+        .trim_start_matches("pub ")
+        .strip_prefix("use ")?;
     let path = path.trim_start_matches("pub(crate) ");
     let first = path.split([':', ';', ' ']).next().unwrap_or_default();
     if first == "crate" {
-        let next = path.trim_start_matches("crate::").split([':', ';', ' ', '{']).next()?;
-        let inward = modules.contains(&next) || next.is_empty() || next.starts_with(char::is_uppercase);
+        let next = path
+            .trim_start_matches("crate::")
+            .split([':', ';', ' ', '{'])
+            .next()?;
+        let inward =
+            modules.contains(&next) || next.is_empty() || next.starts_with(char::is_uppercase);
         return (!inward).then(|| format!("{module} uses crate::{next}"));
     }
     let foreign = first.starts_with("reeve_") && !crates.contains(&first);
@@ -145,20 +171,26 @@ fn every_service_has_the_same_shape() {
             "tests/api/main.rs",
         ] {
             let path = format!("{ROOT}/services/{service}/{name}");
-            assert!(Path::new(&path).exists(), "services/{service} has no {name}");
+            assert!(
+                Path::new(&path).exists(),
+                "services/{service} has no {name}"
+            );
         }
     }
 }
 
 fn manifests() -> Vec<PathBuf> {
-    let folders = ["libs", "services"].map(|folder| fs::read_dir(format!("{ROOT}/{folder}")).unwrap());
+    let folders =
+        ["libs", "services"].map(|folder| fs::read_dir(format!("{ROOT}/{folder}")).unwrap());
     let mut found: Vec<_> = folders
         .into_iter()
         .flatten()
         .map(|entry| entry.unwrap().path().join("Cargo.toml"))
         .filter(|path| path.exists())
         .collect();
-    found.extend(["reeve", "benches"].map(|folder| PathBuf::from(format!("{ROOT}/{folder}/Cargo.toml"))));
+    found.extend(
+        ["reeve", "benches"].map(|folder| PathBuf::from(format!("{ROOT}/{folder}/Cargo.toml"))),
+    );
     found
 }
 
@@ -168,11 +200,16 @@ fn dependencies(folder: &str) -> BTreeSet<String> {
     let section = text.split("\n[dependencies]\n").nth(1).unwrap_or_default();
     let lines = section.lines().take_while(|line| !line.starts_with('['));
     let names = lines.filter_map(|line| line.split(['.', ' ', '=']).next());
-    names.filter(|name| !name.is_empty() && !name.starts_with('#')).map(str::to_owned).collect()
+    names
+        .filter(|name| !name.is_empty() && !name.starts_with('#'))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
     let paths = entries.map(|entry| entry.unwrap().path());
     paths
         .flat_map(|path| {

@@ -26,7 +26,12 @@ const CREDIT: i32 = 2_000;
 const COMPLETIONS: usize = 256;
 
 /// One round: creators and agents at the same time, until every task is completed.
-pub async fn measure(session: &Session, platform: &Platform, tasks: usize, report: &mut Report) -> Result<()> {
+pub async fn measure(
+    session: &Session,
+    platform: &Platform,
+    tasks: usize,
+    report: &mut Report,
+) -> Result<()> {
     let capability = format!("batched-{}", uuid::Uuid::now_v7().simple());
     let (done, mut completed) = mpsc::channel::<usize>(1_024);
     let mut agents = JoinSet::new();
@@ -44,7 +49,9 @@ pub async fn measure(session: &Session, platform: &Platform, tasks: usize, repor
     let mut count = 0;
     while count < tasks {
         let wait = tokio::time::timeout(Duration::from_secs(60), completed.recv());
-        let more = wait.await.with_context(|| format!("stuck at {count} of {tasks} tasks"))?;
+        let more = wait
+            .await
+            .with_context(|| format!("stuck at {count} of {tasks} tasks"))?;
         count += more.context("every agent has ended")?;
     }
     let elapsed = began.elapsed();
@@ -72,7 +79,9 @@ async fn create(session: Session, capability: String, count: usize) -> Result<()
     while left > 0 {
         let size = left.min(BATCH);
         let requests = (0..size).map(|_| task(&capability)).collect();
-        client.batch_create_tasks(session.request(BatchCreateTasksRequest { requests })).await?;
+        client
+            .batch_create_tasks(session.request(BatchCreateTasksRequest { requests }))
+            .await?;
         left -= size;
     }
     Ok(())
@@ -81,16 +90,27 @@ async fn create(session: Session, capability: String, count: usize) -> Result<()
 /// An agent that completes at once whatever it gets, and counts what was acknowledged.
 async fn work(session: Session, agent_id: String, done: mpsc::Sender<usize>) -> Result<()> {
     let (say, said) = mpsc::channel(64);
-    let hello = Hello { agent_id, start: true, ..Hello::default() };
+    let hello = Hello {
+        agent_id,
+        start: true,
+        ..Hello::default()
+    };
     let mut sequence = 0;
     let mut message = |message| {
         sequence += 1;
-        WorkRequest { sequence, message: Some(message) }
+        WorkRequest {
+            sequence,
+            message: Some(message),
+        }
     };
     say.send(message(Say::Hello(hello))).await?;
-    say.send(message(Say::Credit(Credit { tasks: CREDIT }))).await?;
+    say.send(message(Say::Credit(Credit { tasks: CREDIT })))
+        .await?;
     let mut client = WorkServiceClient::new(session.queue().await?);
-    let mut hear = client.work(session.request(ReceiverStream::new(said))).await?.into_inner();
+    let mut hear = client
+        .work(session.request(ReceiverStream::new(said)))
+        .await?
+        .into_inner();
     while let Some(heard) = hear.message().await? {
         match heard.message {
             Some(Hear::Assign(assign)) => {
@@ -106,13 +126,20 @@ async fn work(session: Session, agent_id: String, done: mpsc::Sender<usize>) -> 
                     .collect();
                 while !items.is_empty() {
                     let rest = items.split_off(items.len().min(COMPLETIONS));
-                    let batch = CompleteBatch { items: std::mem::replace(&mut items, rest) };
+                    let batch = CompleteBatch {
+                        items: std::mem::replace(&mut items, rest),
+                    };
                     say.send(message(Say::Complete(batch))).await?;
                 }
-                say.send(message(Say::Credit(Credit { tasks: assigned }))).await?;
+                say.send(message(Say::Credit(Credit { tasks: assigned })))
+                    .await?;
             }
             Some(Hear::Ack(ack)) => {
-                ensure!(ack.failures.is_empty(), "a completion was refused: {:?}", ack.failures);
+                ensure!(
+                    ack.failures.is_empty(),
+                    "a completion was refused: {:?}",
+                    ack.failures
+                );
                 if !ack.states.is_empty() {
                     done.send(ack.states.len()).await?;
                 }

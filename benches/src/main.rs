@@ -51,12 +51,19 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ended = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(&Args::parse())));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let ended = runtime
+        .map_err(Into::into)
+        .and_then(|runtime| runtime.block_on(run(&Args::parse())));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("bench: {error:#}\n"));
+            let _ = std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("bench: {error:#}\n"),
+            );
             ExitCode::FAILURE
         }
     }
@@ -67,7 +74,8 @@ async fn run(args: &Args) -> Result<()> {
         Some(path) => path.clone(),
         None => std::env::current_exe()?.with_file_name("reeve"),
     };
-    let platform = Platform::start(&reeve).with_context(|| format!("cannot start {}", reeve.display()))?;
+    let platform =
+        Platform::start(&reeve).with_context(|| format!("cannot start {}", reeve.display()))?;
     let session = Session::open(&platform)?;
     let mut report = Report::new(args.rounds);
     start::measure(&platform, &mut report);

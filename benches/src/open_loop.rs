@@ -25,13 +25,23 @@ use crate::session::{Session, task};
 const LABEL: &str = "intended";
 
 /// One round at a rate.
-pub async fn measure(session: &Session, rate: u32, seconds: u32, report: &mut Report) -> Result<()> {
+pub async fn measure(
+    session: &Session,
+    rate: u32,
+    seconds: u32,
+    report: &mut Report,
+) -> Result<()> {
     let capability = format!("open-{}", uuid::Uuid::now_v7().simple());
     let agent_id = session.agent(&capability).await?;
     let intended: Arc<Mutex<HashMap<String, Instant>>> = Arc::default();
     let (arrived, mut arrivals) = mpsc::channel(65_536);
     let mut agent = JoinSet::new();
-    agent.spawn(work(session.clone(), agent_id, Arc::clone(&intended), arrived));
+    agent.spawn(work(
+        session.clone(),
+        agent_id,
+        Arc::clone(&intended),
+        arrived,
+    ));
 
     let channel = session.queue().await?;
     let (began, count) = (Instant::now(), rate * seconds);
@@ -40,14 +50,19 @@ pub async fn measure(session: &Session, rate: u32, seconds: u32, report: &mut Re
         let due = began + Duration::from_secs(1) * number / rate;
         tokio::time::sleep_until(due).await;
         let label = number.to_string();
-        intended.lock().expect("no holder panics").insert(label.clone(), due);
+        intended
+            .lock()
+            .expect("no holder panics")
+            .insert(label.clone(), due);
         let (session, channel) = (session.clone(), channel.clone());
         let mut request: CreateTaskRequest = task(&capability);
         if let Some(spec) = &mut request.spec {
             spec.labels.insert(LABEL.to_owned(), label);
         }
         creations.spawn(async move {
-            TaskServiceClient::new(channel).create_task(session.request(request)).await
+            TaskServiceClient::new(channel)
+                .create_task(session.request(request))
+                .await
         });
     }
     while let Some(created) = creations.join_next().await {
@@ -56,10 +71,15 @@ pub async fn measure(session: &Session, rate: u32, seconds: u32, report: &mut Re
     let mut samples = Samples::default();
     while samples.len() < usize::try_from(count)? {
         let wait = tokio::time::timeout(Duration::from_secs(30), arrivals.recv());
-        let latency = wait.await.with_context(|| format!("{} of {count} tasks arrived", samples.len()))?;
+        let latency = wait
+            .await
+            .with_context(|| format!("{} of {count} tasks arrived", samples.len()))?;
         samples.push(latency.context("the agent has ended")?);
     }
-    ensure!(samples.len() == usize::try_from(count)?, "a task arrived twice");
+    ensure!(
+        samples.len() == usize::try_from(count)?,
+        "a task arrived twice"
+    );
     let p50 = samples.percentile(0.5);
     report.add(Figure {
         name: "enqueue_to_start",
@@ -84,23 +104,41 @@ async fn work(
     let mut sequence = 0;
     let mut message = |message| {
         sequence += 1;
-        WorkRequest { sequence, message: Some(message) }
+        WorkRequest {
+            sequence,
+            message: Some(message),
+        }
     };
-    let hello = Hello { agent_id, start: true, ..Hello::default() };
+    let hello = Hello {
+        agent_id,
+        start: true,
+        ..Hello::default()
+    };
     say.send(message(Say::Hello(hello))).await?;
-    say.send(message(Say::Credit(Credit { tasks: 5_000 }))).await?;
+    say.send(message(Say::Credit(Credit { tasks: 5_000 })))
+        .await?;
     let mut client = WorkServiceClient::new(session.queue().await?);
-    let mut hear = client.work(session.request(ReceiverStream::new(said))).await?.into_inner();
+    let mut hear = client
+        .work(session.request(ReceiverStream::new(said)))
+        .await?
+        .into_inner();
     while let Some(heard) = hear.message().await? {
-        let Some(Hear::Assign(assign)) = heard.message else { continue };
+        let Some(Hear::Assign(assign)) = heard.message else {
+            continue;
+        };
         let now = Instant::now();
         let credit = i32::try_from(assign.leases.len())?;
         let mut items = Vec::new();
         for lease in assign.leases {
-            let spec = lease.task.and_then(|task| task.spec).context("a lease without its task")?;
+            let spec = lease
+                .task
+                .and_then(|task| task.spec)
+                .context("a lease without its task")?;
             let label = spec.labels.get(LABEL).context("a task without its label")?;
             let due = intended.lock().expect("no holder panics").remove(label);
-            arrived.send(now - due.context("a task arrived twice")?).await?;
+            arrived
+                .send(now - due.context("a task arrived twice")?)
+                .await?;
             items.push(CompleteTaskRequest {
                 lease_token: lease.lease_token,
                 result: Some(prost_types::Struct::default()),
@@ -108,10 +146,13 @@ async fn work(
             });
         }
         for chunk in items.chunks(256) {
-            let batch = CompleteBatch { items: chunk.to_vec() };
+            let batch = CompleteBatch {
+                items: chunk.to_vec(),
+            };
             say.send(message(Say::Complete(batch))).await?;
         }
-        say.send(message(Say::Credit(Credit { tasks: credit }))).await?;
+        say.send(message(Say::Credit(Credit { tasks: credit })))
+            .await?;
     }
     Ok(())
 }

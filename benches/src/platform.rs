@@ -40,11 +40,18 @@ impl Platform {
             .spawn()?;
         while !folder.path().join("services.json").exists() {
             if child.try_wait()?.is_some() || began.elapsed() > Duration::from_secs(120) {
-                bail!("{}", fs::read_to_string(folder.path().join("up.log")).unwrap_or_default());
+                bail!(
+                    "{}",
+                    fs::read_to_string(folder.path().join("up.log")).unwrap_or_default()
+                );
             }
             std::thread::park_timeout(Duration::from_millis(10));
         }
-        Ok(Self { child, folder, ready_after: began.elapsed() })
+        Ok(Self {
+            child,
+            folder,
+            ready_after: began.elapsed(),
+        })
     }
 
     /// A value of the env file.
@@ -52,7 +59,8 @@ impl Platform {
         let text = fs::read_to_string(self.folder.path().join("env"))?;
         let prefix = format!("export {name}=");
         let line = text.lines().find_map(|line| line.strip_prefix(&prefix));
-        line.map(str::to_owned).with_context(|| format!("{name} is not in the env file"))
+        line.map(str::to_owned)
+            .with_context(|| format!("{name} is not in the env file"))
     }
 
     /// Name and process of each service.
@@ -60,7 +68,9 @@ impl Platform {
         let text = fs::read_to_string(self.folder.path().join("services.json"))?;
         let rows: Vec<Json> = serde_json::from_str(&text)?;
         let row = |row: &Json| {
-            let pid = row["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())?;
+            let pid = row["pid"]
+                .as_u64()
+                .and_then(|pid| u32::try_from(pid).ok())?;
             Some((row["name"].as_str()?.to_owned(), pid))
         };
         Ok(rows.iter().filter_map(row).collect())
@@ -75,7 +85,9 @@ impl Platform {
     /// Resident memory of a process in MiB.
     pub fn memory_mib(pid: u32) -> Option<f64> {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?;
         let kib: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
         Some(kib / 1_024.0)
     }
@@ -95,7 +107,11 @@ impl Drop for Platform {
 fn descendants(root: u32) -> Vec<u32> {
     let mut parents = BTreeMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
             continue;
         };
         if let Some(parent) = stat(pid).and_then(|fields| fields.get(1)?.parse::<u32>().ok()) {
@@ -111,14 +127,22 @@ fn descendants(root: u32) -> Vec<u32> {
         }
         false
     };
-    parents.keys().copied().filter(|pid| belongs(*pid)).collect()
+    parents
+        .keys()
+        .copied()
+        .filter(|pid| belongs(*pid))
+        .collect()
 }
 
 /// User and system time, of children that have ended too: PostgreSQL's back ends come and go.
 fn cpu_of(pid: u32) -> f64 {
     let fields = stat(pid).unwrap_or_default();
     let ticks = fields.get(11..15).unwrap_or_default();
-    ticks.iter().filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS
+    ticks
+        .iter()
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum::<f64>()
+        / TICKS
 }
 
 /// The fields of /proc/<pid>/stat after the name, which may hold spaces.

@@ -47,7 +47,10 @@ pub struct Report {
 impl Report {
     /// An empty report.
     pub fn new(rounds: usize) -> Self {
-        Self { rounds, measured: BTreeMap::new() }
+        Self {
+            rounds,
+            measured: BTreeMap::new(),
+        }
     }
 
     /// Adds one measurement.
@@ -58,7 +61,11 @@ impl Report {
     /// Writes the JSON and returns the table.
     pub fn finish(self, path: &Path) -> Result<String> {
         let figures: Vec<_> = self.measured.into_values().filter_map(median).collect();
-        let document = Document { machine: machine(), rounds: self.rounds, figures: &figures };
+        let document = Document {
+            machine: machine(),
+            rounds: self.rounds,
+            figures: &figures,
+        };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -75,10 +82,20 @@ fn median(mut rounds: Vec<Figure>) -> Option<Figure> {
 
 fn table(document: &Document<'_>, path: &Path) -> Result<String> {
     let mut text = String::new();
-    writeln!(text, "machine: {}; median of {} rounds; {DURABLE}", document.machine, document.rounds)?;
-    writeln!(text, "{:<22} {:>12} {:<8} {:>9} {:>9} {:>10}  {}", "FIGURE", "VALUE", "UNIT", "P50 MS", "P99 MS", "CPU US", "TARGET")?;
+    writeln!(
+        text,
+        "machine: {}; median of {} rounds; {DURABLE}",
+        document.machine, document.rounds
+    )?;
+    writeln!(
+        text,
+        "{:<22} {:>12} {:<8} {:>9} {:>9} {:>10}  TARGET",
+        "FIGURE", "VALUE", "UNIT", "P50 MS", "P99 MS", "CPU US"
+    )?;
     for figure in document.figures {
-        let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
+        let number = |value: Option<f64>| {
+            value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
+        };
         writeln!(
             text,
             "{:<22} {:>12.1} {:<8} {:>9} {:>9} {:>10}  {}",
@@ -98,8 +115,17 @@ fn table(document: &Document<'_>, path: &Path) -> Result<String> {
 fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split_whitespace().next().unwrap_or("unknown").to_owned();
-    format!("{cores} cores of {}, load {load}", model.map_or("an unknown processor", |(_, name)| name))
+    let load = load
+        .split_whitespace()
+        .next()
+        .unwrap_or("unknown")
+        .to_owned();
+    format!(
+        "{cores} cores of {}, load {load}",
+        model.map_or("an unknown processor", |(_, name)| name)
+    )
 }

@@ -29,6 +29,8 @@ impl Samples {
         // A position within the samples; the share is between 0 and 1.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let position = (last as f64 * share).round() as usize;
-        self.0.get(position).map_or(0.0, |latency| latency.as_secs_f64() * 1_000.0)
+        self.0
+            .get(position)
+            .map_or(0.0, |latency| latency.as_secs_f64() * 1_000.0)
     }
 }

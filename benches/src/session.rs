@@ -37,7 +37,9 @@ impl Session {
     /// A request with the credential.
     pub fn request<M>(&self, message: M) -> tonic::Request<M> {
         let mut request = tonic::Request::new(message);
-        request.metadata_mut().insert("authorization", self.bearer.clone());
+        request
+            .metadata_mut()
+            .insert("authorization", self.bearer.clone());
         request
     }
 
@@ -55,16 +57,23 @@ impl Session {
             max_concurrent_tasks: 256,
             ..RegisterAgentRequest::default()
         };
-        let registered = client.register_agent(self.request(request)).await?.into_inner();
+        let registered = client
+            .register_agent(self.request(request))
+            .await?
+            .into_inner();
         let agent_id = registered.agent.context("no agent came back")?.id;
         let heartbeat = Heartbeat {
             agent_id: agent_id.clone(),
             epoch: registered.epoch,
             ..Heartbeat::default()
         };
-        let beat = HeartbeatRequest { heartbeat: Some(heartbeat) };
+        let beat = HeartbeatRequest {
+            heartbeat: Some(heartbeat),
+        };
         client.heartbeat(self.request(beat.clone())).await?;
         let session = self.clone();
+        // Supervision is the service's matter; this program ends with its last figure.
+        #[expect(clippy::disallowed_methods)]
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_secs(3)).await;
@@ -86,11 +95,16 @@ pub fn task(capability: &str) -> CreateTaskRequest {
     let payload = prost_types::Value {
         kind: Some(prost_types::value::Kind::StringValue("x".repeat(90))),
     };
-    let parameters = prost_types::Struct { fields: [("payload".to_owned(), payload)].into() };
+    let parameters = prost_types::Struct {
+        fields: [("payload".to_owned(), payload)].into(),
+    };
     let spec = TaskSpec {
         r#type: capability.to_owned(),
         parameters: Some(parameters),
         ..TaskSpec::default()
     };
-    CreateTaskRequest { spec: Some(spec), request_id: String::new() }
+    CreateTaskRequest {
+        spec: Some(spec),
+        request_id: String::new(),
+    }
 }

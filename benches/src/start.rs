@@ -16,7 +16,10 @@ pub fn measure(platform: &Platform, report: &mut Report) {
         target: "with initdb, migrations and five services",
     });
     let services = platform.services().unwrap_or_default();
-    let heaviest = services.values().filter_map(|pid| Platform::memory_mib(*pid)).fold(0.0, f64::max);
+    let heaviest = services
+        .values()
+        .filter_map(|pid| Platform::memory_mib(*pid))
+        .fold(0.0, f64::max);
     report.add(Figure {
         name: "service_memory",
         value: heaviest,

@@ -16,7 +16,12 @@ use crate::session::{Session, task};
 const CLIENTS: usize = 64;
 
 /// One round: each client creates a task, leases one and completes it, one call after the other.
-pub async fn measure(session: &Session, platform: &Platform, tasks: usize, report: &mut Report) -> Result<()> {
+pub async fn measure(
+    session: &Session,
+    platform: &Platform,
+    tasks: usize,
+    report: &mut Report,
+) -> Result<()> {
     let capability = format!("unary-{}", uuid::Uuid::now_v7().simple());
     let agent_id = session.agent(&capability).await?;
     let channel = session.queue().await?;
@@ -67,12 +72,19 @@ async fn live(
     let lease = LeaseTasksRequest {
         agent_id: agent_id.to_owned(),
         max_tasks: 1,
-        wait_duration: Some(prost_types::Duration { seconds: 20, nanos: 0 }),
+        wait_duration: Some(prost_types::Duration {
+            seconds: 20,
+            nanos: 0,
+        }),
         start: true,
         ..LeaseTasksRequest::default()
     };
     let leased = work.lease_tasks(session.request(lease)).await?.into_inner();
-    let lease = leased.leases.into_iter().next().context("no task came within 20 s")?;
+    let lease = leased
+        .leases
+        .into_iter()
+        .next()
+        .context("no task came within 20 s")?;
     let complete = CompleteTaskRequest {
         lease_token: lease.lease_token,
         result: Some(prost_types::Struct::default()),

@@ -17,7 +17,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     protos.sort();
 
     let mut compiler = protox::Compiler::new([&root])?;
-    compiler.include_imports(true).include_source_info(true).open_files(&protos)?;
+    compiler
+        .include_imports(true)
+        .include_source_info(true)
+        .open_files(&protos)?;
     // The encoded form keeps the custom options, which prost's own types would drop.
     let encoded = compiler.encode_file_descriptor_set();
     let out = PathBuf::from(env::var("OUT_DIR")?);
@@ -38,7 +41,10 @@ fn collect(directory: &Path, protos: &mut Vec<PathBuf>) -> Result<(), Box<dyn Er
         let path = entry?.path();
         if path.is_dir() {
             collect(&path, protos)?;
-        } else if path.extension().is_some_and(|extension| extension == "proto") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "proto")
+        {
             protos.push(path);
         }
     }
@@ -56,7 +62,10 @@ fn permissions(encoded: &[u8]) -> Result<String, Box<dyn Error>> {
         .get_extension_by_name("reeve.auth.v1.permission")
         .ok_or("proto/reeve/auth/v1/permission.proto does not define the option")?;
     let mut rows = String::from("&[\n");
-    for service in pool.services().filter(|s| s.full_name().starts_with("reeve.")) {
+    for service in pool
+        .services()
+        .filter(|s| s.full_name().starts_with("reeve."))
+    {
         for method in service.methods() {
             let options = method.options();
             let permission = match options.get_extension(&option).as_ref() {

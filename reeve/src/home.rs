@@ -27,7 +27,10 @@ impl Home {
     /// The nearest folder of that name, from the current one upwards.
     pub fn find() -> Option<Self> {
         let here = std::env::current_dir().ok()?;
-        here.ancestors().map(|up| up.join(FOLDER)).find(|path| path.is_dir()).map(Self)
+        here.ancestors()
+            .map(|up| up.join(FOLDER))
+            .find(|path| path.is_dir())
+            .map(Self)
     }
 
     /// A path inside.
@@ -82,8 +85,13 @@ impl Secrets {
         let path = home.join("secrets.json");
         if path.exists() {
             let text = fs::read_to_string(&path)?;
-            return serde_json::from_str(&text)
-                .with_context(|| format!("{} is damaged; remove it and {}", path.display(), home.servers().display()));
+            return serde_json::from_str(&text).with_context(|| {
+                format!(
+                    "{} is damaged; remove it and {}",
+                    path.display(),
+                    home.servers().display()
+                )
+            });
         }
         let secrets = Self {
             app_password: random(),

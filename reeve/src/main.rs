@@ -48,7 +48,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.verb {
         Verb::DemoAgent => demo::roles::main(),
-        verb => match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        verb => match tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+        {
             Ok(runtime) => runtime.block_on(run(verb)).map(|()| ExitCode::SUCCESS),
             Err(error) => Err(error.into()),
         },
@@ -57,7 +60,11 @@ fn main() -> ExitCode {
         let usage = error.is::<reeve_runtime::config::ConfigError>();
         // There is nowhere else to say it.
         let _ = writeln!(std::io::stderr(), "reeve: {error:#}");
-        if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+        if usage {
+            ExitCode::from(USAGE)
+        } else {
+            ExitCode::FAILURE
+        }
     })
 }
 

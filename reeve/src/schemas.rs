@@ -30,14 +30,22 @@ pub fn all() -> Vec<Schema> {
 
 /// Brings every schema up to date.
 pub async fn migrate(args: &MigrateArgs, out: &mut impl Write) -> Result<()> {
-    let password = args.app_password.clone().map_or(AppPassword::Keep, AppPassword::Set);
+    let password = args
+        .app_password
+        .clone()
+        .map_or(AppPassword::Keep, AppPassword::Set);
     let schemas = all();
     let schemas: Vec<_> = schemas.iter().collect();
     reeve_postgres::migrate(&args.admin_url, &schemas, &password)
         .await
         .context("cannot migrate")?;
     for schema in schemas {
-        writeln!(out, "{} is up to date; its app role is {}", schema.name(), schema.app_role())?;
+        writeln!(
+            out,
+            "{} is up to date; its app role is {}",
+            schema.name(),
+            schema.app_role()
+        )?;
     }
     Ok(())
 }

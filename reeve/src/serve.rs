@@ -26,8 +26,13 @@ pub enum Which {
     All,
 }
 
-const EACH: [Which; 5] =
-    [Which::AgentRegistry, Which::TaskQueue, Which::WorkflowEngine, Which::Finance, Which::Incident];
+const EACH: [Which; 5] = [
+    Which::AgentRegistry,
+    Which::TaskQueue,
+    Which::WorkflowEngine,
+    Which::Finance,
+    Which::Incident,
+];
 
 /// Options of `reeve serve`.
 #[derive(Debug, Clone, Args)]
@@ -50,7 +55,11 @@ pub struct ServeArgs {
 
 /// Serves until a signal.
 pub async fn serve(args: &ServeArgs) -> Result<()> {
-    let services = if args.which == Which::All { EACH.to_vec() } else { vec![args.which] };
+    let services = if args.which == Which::All {
+        EACH.to_vec()
+    } else {
+        vec![args.which]
+    };
     if args.dump_config {
         return dump(&services, args);
     }
@@ -97,7 +106,10 @@ fn stop_with_stdin(shutdown: &Shutdown) {
     // A thread and not a task: a read that blocks must not hold up the end of the runtime.
     std::thread::spawn(move || {
         let mut discarded = [0; 64];
-        while std::io::stdin().read(&mut discarded).is_ok_and(|read| read > 0) {}
+        while std::io::stdin()
+            .read(&mut discarded)
+            .is_ok_and(|read| read > 0)
+        {}
         shutdown.begin();
     });
 }
@@ -108,7 +120,9 @@ fn sources(args: &ServeArgs, which: Which) -> Result<Sources> {
         sources = sources.file(path);
     }
     for text in &args.overrides {
-        let (key, value) = text.split_once('=').context("--set takes section.key=value")?;
+        let (key, value) = text
+            .split_once('=')
+            .context("--set takes section.key=value")?;
         sources = sources.set(key, value);
     }
     // A file or an environment may serve several services, each with sections of its own.
@@ -117,7 +131,10 @@ fn sources(args: &ServeArgs, which: Which) -> Result<Sources> {
     }
     if args.which == Which::All {
         // They share a process, so each takes its own usual ports.
-        let index = EACH.iter().position(|each| *each == which).unwrap_or_default();
+        let index = EACH
+            .iter()
+            .position(|each| *each == which)
+            .unwrap_or_default();
         sources = sources
             .set("grpc.listen", format!("127.0.0.1:{}", 7101 + index))
             .set("admin.listen", format!("127.0.0.1:{}", 9101 + index));
@@ -159,15 +176,19 @@ async fn build(which: Which, sources: &Sources, deps: Deps) -> Result<Service> {
     let defaults = defaults(which);
     Ok(match which {
         Which::AgentRegistry => {
-            reeve_agent_registry::AgentRegistry::build(config::load(defaults, sources)?, deps).await?
+            reeve_agent_registry::AgentRegistry::build(config::load(defaults, sources)?, deps)
+                .await?
         }
         Which::TaskQueue => {
             reeve_task_queue::TaskQueue::build(config::load(defaults, sources)?, deps).await?
         }
         Which::WorkflowEngine => {
-            reeve_workflow_engine::WorkflowEngine::build(config::load(defaults, sources)?, deps).await?
+            reeve_workflow_engine::WorkflowEngine::build(config::load(defaults, sources)?, deps)
+                .await?
         }
-        Which::Finance => reeve_finance::Finance::build(config::load(defaults, sources)?, deps).await?,
+        Which::Finance => {
+            reeve_finance::Finance::build(config::load(defaults, sources)?, deps).await?
+        }
         Which::Incident => {
             reeve_incident::Incident::build(config::load(defaults, sources)?, deps).await?
         }

@@ -13,7 +13,11 @@ fn demo(home: &std::path::Path) -> String {
         .expect("reeve runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "the demo ended with {}:\n{text}\n{errors}", output.status);
+    assert!(
+        output.status.success(),
+        "the demo ended with {}:\n{text}\n{errors}",
+        output.status
+    );
     text
 }
 
@@ -22,11 +26,22 @@ fn the_main_job_twice() {
     let platform = Platform::start();
     for _ in 0..2 {
         let text = demo(&platform.home());
-        for part in ["ACTIVE", "approved the artifact", "invoice", "PAID", "incident opened", "post-mortem", "What happened", "grpcurl"] {
+        for part in [
+            "ACTIVE",
+            "approved the artifact",
+            "invoice",
+            "PAID",
+            "incident opened",
+            "post-mortem",
+            "What happened",
+            "grpcurl",
+        ] {
             assert!(text.contains(part), "{part:?} is missing:\n{text}");
         }
     }
-    let runs = std::fs::read_dir(platform.home().join("demo")).expect("results").count();
+    let runs = std::fs::read_dir(platform.home().join("demo"))
+        .expect("results")
+        .count();
     assert_eq!(runs, 2);
     for run in std::fs::read_dir(platform.home().join("demo")).expect("results") {
         let folder = run.expect("a run").path();
@@ -34,8 +49,10 @@ fn the_main_job_twice() {
         assert!(pdf.starts_with(b"%PDF-"));
         let applied = std::fs::read_to_string(folder.join("applied/web.yaml")).expect("the change");
         assert!(applied.contains("replicas: 3"));
-        let postmortem = std::fs::read_to_string(folder.join("postmortem.md")).expect("the post-mortem");
-        assert!(postmortem.contains("MANIFEST_INVALID"), "{postmortem}");
+        let postmortem =
+            std::fs::read_to_string(folder.join("postmortem.md")).expect("the post-mortem");
+        let cause = "examples/manifests/broken.yaml: Deployment/?: metadata.name is missing";
+        assert!(postmortem.contains(cause), "{postmortem}");
     }
     assert_eq!(platform.stop(), Vec::<u32>::new());
 }

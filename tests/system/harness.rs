@@ -61,7 +61,8 @@ impl Platform {
         let text = fs::read_to_string(self.home().join("env")).expect("the env file");
         let prefix = format!("export {name}=");
         let line = text.lines().find_map(|line| line.strip_prefix(&prefix));
-        line.unwrap_or_else(|| panic!("{name} is not in the env file")).to_owned()
+        line.unwrap_or_else(|| panic!("{name} is not in the env file"))
+            .to_owned()
     }
 
     /// A command of the client, with this platform's key and addresses.
@@ -83,7 +84,11 @@ impl Platform {
 
     /// The JSON that a client verb prints.
     pub fn json(&self, arguments: &[&str]) -> Json {
-        let output = self.reeve(arguments).args(["--output", "json"]).output().expect("reeve runs");
+        let output = self
+            .reeve(arguments)
+            .args(["--output", "json"])
+            .output()
+            .expect("reeve runs");
         assert!(
             output.status.success(),
             "reeve {arguments:?}: {}",
@@ -96,7 +101,10 @@ impl Platform {
     pub fn pid_of(&self, service: &str) -> u32 {
         let text = fs::read_to_string(self.home().join("services.json")).expect("services.json");
         let rows: Vec<Json> = serde_json::from_str(&text).expect("services.json is JSON");
-        let row = rows.iter().find(|row| row["name"] == service).expect("the service runs");
+        let row = rows
+            .iter()
+            .find(|row| row["name"] == service)
+            .expect("the service runs");
         u32::try_from(row["pid"].as_u64().expect("a pid")).expect("a pid")
     }
 
@@ -107,11 +115,24 @@ impl Platform {
 
     /// Asks the platform to stop, and returns what is left of its processes.
     pub fn stop(mut self) -> Vec<u32> {
-        let services = ["agent-registry", "task-queue", "workflow-engine", "finance", "incident"];
-        let pids: Vec<_> = services.iter().map(|service| self.pid_of(service)).collect();
+        let services = [
+            "agent-registry",
+            "task-queue",
+            "workflow-engine",
+            "finance",
+            "incident",
+        ];
+        let pids: Vec<_> = services
+            .iter()
+            .map(|service| self.pid_of(service))
+            .collect();
         signal(self.child.id(), Signal::INT);
         let status = self.child.wait().expect("reeve up ends");
-        assert!(status.success(), "reeve up ended with {status}:\n{}", log(&self.folder));
+        assert!(
+            status.success(),
+            "reeve up ended with {status}:\n{}",
+            log(&self.folder)
+        );
         pids.into_iter().filter(|pid| is_alive(*pid)).collect()
     }
 }
@@ -122,7 +143,14 @@ impl Drop for Platform {
         let _ = self.child.wait();
         if std::thread::panicking() {
             // Where to look, once the folder is gone.
-            for name in ["up", "task-queue", "workflow-engine", "finance", "incident", "agent-registry"] {
+            for name in [
+                "up",
+                "task-queue",
+                "workflow-engine",
+                "finance",
+                "incident",
+                "agent-registry",
+            ] {
                 let path = self.home().join(format!("logs/{name}.log"));
                 let text = fs::read_to_string(path).unwrap_or_default();
                 let last: Vec<_> = text.lines().rev().take(15).collect();
@@ -174,8 +202,14 @@ pub fn signal(pid: u32, signal: Signal) {
 
 /// Whether a process is there and is not a zombie.
 pub fn is_alive(pid: u32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
-    !stat.rsplit(") ").next().unwrap_or_default().starts_with('Z')
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
+    !stat
+        .rsplit(") ")
+        .next()
+        .unwrap_or_default()
+        .starts_with('Z')
 }
 
 /// Asks until there is an answer.

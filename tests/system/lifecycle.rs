@@ -30,7 +30,10 @@ fn the_env_file_is_private() {
     use std::os::unix::fs::PermissionsExt as _;
     let platform = Platform::start();
     for name in ["env", "secrets.json"] {
-        let mode = std::fs::metadata(platform.home().join(name)).expect(name).permissions().mode();
+        let mode = std::fs::metadata(platform.home().join(name))
+            .expect(name)
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o077, 0, "{name} has mode {mode:o}");
     }
 }

@@ -1,5 +1,7 @@
 //! Tests of the whole platform: five service processes, private servers, agents as processes.
 
+#![allow(clippy::print_stderr, reason = "a failed test says where to look")]
+
 mod crash;
 mod demo;
 mod harness;

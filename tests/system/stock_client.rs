@@ -12,7 +12,10 @@ fn python() -> PathBuf {
     let ready = folder.join("ready");
     if !ready.exists() {
         let requirements = format!("{ROOT}/tests/python/requirements.txt");
-        run(Command::new("python3").args(["-m", "venv"]).arg(&folder), "make a Python environment");
+        run(
+            Command::new("python3").args(["-m", "venv"]).arg(&folder),
+            "make a Python environment",
+        );
         run(
             Command::new(&python).args(["-m", "pip", "install", "--quiet", "-r", &requirements]),
             "install the Python packages of tests/python/requirements.txt",
@@ -23,8 +26,14 @@ fn python() -> PathBuf {
 }
 
 fn run(command: &mut Command, what: &str) {
-    let output = command.output().unwrap_or_else(|error| panic!("cannot {what}: {error}"));
-    assert!(output.status.success(), "cannot {what}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("cannot {what}: {error}"));
+    assert!(
+        output.status.success(),
+        "cannot {what}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
@@ -33,7 +42,10 @@ fn registers_creates_leases_and_completes() {
     let output = Command::new(python())
         .arg(format!("{ROOT}/tests/python/stock_client.py"))
         .env("REEVE_API_KEY", platform.variable("REEVE_API_KEY"))
-        .env("REEVE_AGENT_REGISTRY", platform.variable("REEVE_AGENT_REGISTRY"))
+        .env(
+            "REEVE_AGENT_REGISTRY",
+            platform.variable("REEVE_AGENT_REGISTRY"),
+        )
         .env("REEVE_TASK_QUEUE", platform.variable("REEVE_TASK_QUEUE"))
         .output()
         .expect("python runs");

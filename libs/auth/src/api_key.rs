@@ -26,7 +26,10 @@ impl ApiKey {
     pub fn generate() -> Self {
         let mut secret = [0; 32];
         rand::rng().fill_bytes(&mut secret);
-        Self { id: ApiKeyId::new(), secret }
+        Self {
+            id: ApiKeyId::new(),
+            secret,
+        }
     }
 
     /// The key that a text spells; nothing when it is not a key.
@@ -105,7 +108,10 @@ mod tests {
     #[test]
     fn another_secret_or_pepper_does_not_verify() {
         let key = ApiKey::generate();
-        let other = ApiKey { id: key.id, secret: [7; 32] };
+        let other = ApiKey {
+            id: key.id,
+            secret: [7; 32],
+        };
         let pepper = Pepper::new("pepper");
         assert!(!pepper.verify(&other, &pepper.hash(&key)));
         assert!(!Pepper::new("salt").verify(&key, &pepper.hash(&key)));
@@ -114,7 +120,14 @@ mod tests {
     #[test]
     fn refuses_what_is_not_a_key() {
         let text = ApiKey::generate().reveal();
-        for bad in ["", "rvk_", "rvk_1_2", &text[4..], &text[..text.len() - 1], &text.to_uppercase()] {
+        for bad in [
+            "",
+            "rvk_",
+            "rvk_1_2",
+            &text[4..],
+            &text[..text.len() - 1],
+            &text.to_uppercase(),
+        ] {
             assert!(ApiKey::parse(bad).is_none(), "{bad:?}");
         }
     }

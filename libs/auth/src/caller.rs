@@ -23,7 +23,11 @@ impl Caller {
     /// UNAUTHENTICATED when it did not, which only a server without that layer can cause.
     pub fn from_request<T>(request: &tonic::Request<T>) -> Result<Self, Fault> {
         request.extensions().get::<Self>().cloned().ok_or_else(|| {
-            Fault::new(Code::Unauthenticated, Reason::CredentialMissing, "no credential was presented")
+            Fault::new(
+                Code::Unauthenticated,
+                Reason::CredentialMissing,
+                "no credential was presented",
+            )
         })
     }
 

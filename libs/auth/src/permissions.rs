@@ -15,7 +15,10 @@ static REQUIRED: LazyLock<HashMap<&'static str, &'static str>> =
 /// The permission that an RPC demands, by its path "/package.Service/Method"; nothing for a path
 /// that no contract has, which must then be refused as unknown.
 pub fn required(path: &str) -> Option<&'static str> {
-    REQUIRED.get(path).copied().filter(|permission| !permission.is_empty())
+    REQUIRED
+        .get(path)
+        .copied()
+        .filter(|permission| !permission.is_empty())
 }
 
 /// Whether a pattern grants a permission.
@@ -36,7 +39,10 @@ pub fn is_grantable(pattern: &str) -> bool {
     let words = pattern.strip_suffix(".*").unwrap_or(pattern);
     let parts: Vec<_> = words.split('.').collect();
     let well_formed = parts.iter().all(|part| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
     });
     let complete = pattern.ends_with(".*") || parts.len() >= 2;
     well_formed && complete && parts.first() != Some(&"internal")
@@ -45,7 +51,9 @@ pub fn is_grantable(pattern: &str) -> bool {
 /// Whether everything that `pattern` grants is also granted by one of `held`: nobody hands on more
 /// than they have.
 pub fn covers(held: &[String], pattern: &str) -> bool {
-    let sample = pattern.strip_suffix('*').map_or_else(|| pattern.to_owned(), |p| format!("{p}\0"));
+    let sample = pattern
+        .strip_suffix('*')
+        .map_or_else(|| pattern.to_owned(), |p| format!("{p}\0"));
     held.iter().any(|own| matches(own, &sample))
 }
 
@@ -67,7 +75,16 @@ mod tests {
         for good in ["*", "tasks.*", "tasks.create", "identity.keys.list"] {
             assert!(is_grantable(good), "{good}");
         }
-        for bad in ["", "tasks", "tasks.", "Tasks.create", "t*", "internal.*", "internal.x", ".*"] {
+        for bad in [
+            "",
+            "tasks",
+            "tasks.",
+            "Tasks.create",
+            "t*",
+            "internal.*",
+            "internal.x",
+            ".*",
+        ] {
             assert!(!is_grantable(bad), "{bad}");
         }
     }

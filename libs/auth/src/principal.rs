@@ -39,7 +39,10 @@ impl Principal {
             return true;
         }
         !permission.starts_with(permissions::INTERNAL)
-            && self.permissions.iter().any(|pattern| permissions::matches(pattern, permission))
+            && self
+                .permissions
+                .iter()
+                .any(|pattern| permissions::matches(pattern, permission))
     }
 }
 
@@ -53,7 +56,10 @@ mod tests {
             kind: PrincipalKind::User,
             subject: "key:1".into(),
             display_name: "test".into(),
-            permissions: patterns.iter().map(|pattern| (*pattern).to_owned()).collect(),
+            permissions: patterns
+                .iter()
+                .map(|pattern| (*pattern).to_owned())
+                .collect(),
         }
     }
 
@@ -70,7 +76,10 @@ mod tests {
     #[test]
     fn no_pattern_grants_what_is_internal() {
         assert!(!user(&["*", "internal.*", "internal.events.read"]).holds("internal.events.read"));
-        let service = Principal { kind: PrincipalKind::Service, ..user(&[]) };
+        let service = Principal {
+            kind: PrincipalKind::Service,
+            ..user(&[])
+        };
         assert!(service.holds("internal.events.read"));
     }
 

@@ -31,18 +31,32 @@ pub struct RemoteAuthenticator {
 impl RemoteAuthenticator {
     /// The authenticator of `service`, which reaches agent-registry over `registry`.
     pub fn new(service: &'static str, tokens: ServiceTokens, registry: Channel) -> Self {
-        let resolved = Cache::builder().max_capacity(CACHED_KEYS).time_to_live(BELIEVED).build();
-        Self { service, tokens, registry, resolved }
+        let resolved = Cache::builder()
+            .max_capacity(CACHED_KEYS)
+            .time_to_live(BELIEVED)
+            .build();
+        Self {
+            service,
+            tokens,
+            registry,
+            resolved,
+        }
     }
 
     async fn resolve(&self, credential: &Credential) -> Result<Principal, Fault> {
-        let message = ResolveApiKeyRequest { api_key: credential.reveal().to_owned() };
+        let message = ResolveApiKeyRequest {
+            api_key: credential.reveal().to_owned(),
+        };
         let mut request = tonic::Request::new(message);
-        let token = self.tokens.mint(self.service, TenantId::from_uuid(Uuid::nil()));
+        let token = self
+            .tokens
+            .mint(self.service, TenantId::from_uuid(Uuid::nil()));
         let bearer = format!("Bearer {token}").parse().expect("a token is ASCII");
         request.metadata_mut().insert("authorization", bearer);
         request.set_timeout(RESOLVE_TIMEOUT);
-        let answer = IdentityServiceClient::new(self.registry.clone()).resolve_api_key(request).await;
+        let answer = IdentityServiceClient::new(self.registry.clone())
+            .resolve_api_key(request)
+            .await;
         match answer.map(|answer| answer.into_inner().principal) {
             Ok(Some(principal)) => parse(principal).ok_or_else(Fault::internal),
             Ok(None) => Err(Fault::internal()),

@@ -38,13 +38,19 @@ pub struct ServiceTokens {
 impl ServiceTokens {
     /// Tokens under a shared secret.
     pub fn new(secret: impl Into<Vec<u8>>) -> Self {
-        Self { secret: secret.into() }
+        Self {
+            secret: secret.into(),
+        }
     }
 
     /// A token with which `service` acts for `tenant` during the next five minutes.
     pub fn mint(&self, service: &str, tenant: TenantId) -> String {
         let expires = (since_1970() + LIFETIME).as_secs();
-        self.encode(&Claims { service: service.to_owned(), tenant, expires })
+        self.encode(&Claims {
+            service: service.to_owned(),
+            tenant,
+            expires,
+        })
     }
 
     fn encode(&self, claims: &Claims) -> String {
@@ -64,8 +70,7 @@ impl ServiceTokens {
         let (claims, mac) = token.strip_prefix(PREFIX)?.split_once('.')?;
         let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
         self.mac(claims).verify_slice(&mac).ok()?;
-        let claims: Claims =
-            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
+        let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
         if since_1970() > Duration::from_secs(claims.expires) + LEEWAY {
             return None;
         }
@@ -93,7 +98,9 @@ impl fmt::Debug for ServiceTokens {
 }
 
 fn since_1970() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -104,8 +111,13 @@ mod tests {
     fn a_token_names_its_service_and_tenant() {
         let tokens = ServiceTokens::new("secret");
         let tenant = TenantId::new();
-        let principal = tokens.verify(&tokens.mint("finance", tenant)).expect("its own token");
-        assert_eq!((principal.tenant_id, principal.kind), (tenant, PrincipalKind::Service));
+        let principal = tokens
+            .verify(&tokens.mint("finance", tenant))
+            .expect("its own token");
+        assert_eq!(
+            (principal.tenant_id, principal.kind),
+            (tenant, PrincipalKind::Service)
+        );
         assert_eq!(principal.subject, "service:finance");
     }
 
@@ -116,7 +128,11 @@ mod tests {
         assert!(ServiceTokens::new("other").verify(&token).is_none());
         let (claims, mac) = token.split_once('.').unwrap();
         assert!(tokens.verify(&format!("{claims}x.{mac}")).is_none());
-        let old = Claims { service: "finance".into(), tenant: TenantId::new(), expires: 1 };
+        let old = Claims {
+            service: "finance".into(),
+            tenant: TenantId::new(),
+            expires: 1,
+        };
         assert!(tokens.verify(&tokens.encode(&old)).is_none());
     }
 }

@@ -33,7 +33,9 @@ impl TestClock {
 
     /// Moves the clock forward.
     pub fn advance(&self, by: TimeDelta) {
-        let micros = by.num_microseconds().expect("a test advances by less than 292,000 years");
+        let micros = by
+            .num_microseconds()
+            .expect("a test advances by less than 292,000 years");
         self.0.fetch_add(micros, Ordering::SeqCst);
     }
 }
@@ -47,7 +49,8 @@ impl Clock for TestClock {
 
 /// Drops what PostgreSQL would drop.
 pub fn to_microseconds(time: DateTime<Utc>) -> DateTime<Utc> {
-    time.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(time)
+    time.duration_trunc(TimeDelta::microseconds(1))
+        .unwrap_or(time)
 }
 
 #[cfg(test)]

@@ -17,8 +17,7 @@ include!(concat!(env!("OUT_DIR"), "/contracts.rs"));
 pub use reeve::*;
 
 /// Every contract with its comments, imports and options, as reflection serves it.
-pub const FILE_DESCRIPTOR_SET: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
 
 /// Each RPC's path ("/reeve.task.v1.TaskService/CreateTask") and the permission its contract
 /// declares; empty where the contract declares none, which a test refuses.
@@ -28,10 +27,18 @@ pub const PERMISSIONS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/per
 mod tests {
     #[test]
     fn every_rpc_declares_its_permission() {
-        let missing: Vec<_> =
-            super::PERMISSIONS.iter().filter(|(_, permission)| permission.is_empty()).collect();
-        assert!(missing.is_empty(), "RPCs without a permission option: {missing:?}");
-        assert!(!super::PERMISSIONS.is_empty(), "the table of permissions is empty");
+        let missing: Vec<_> = super::PERMISSIONS
+            .iter()
+            .filter(|(_, permission)| permission.is_empty())
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "RPCs without a permission option: {missing:?}"
+        );
+        assert!(
+            !super::PERMISSIONS.is_empty(),
+            "the table of permissions is empty"
+        );
     }
 
     #[test]

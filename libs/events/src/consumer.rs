@@ -77,7 +77,14 @@ impl<H: Handler> Consumer<H> {
     ) -> Self {
         // What a reader needs does not depend on how much the relay keeps.
         let stream = Mutex::new(redis.streams(1).reader(&stream_of(source)));
-        Self { database, stream, feed, source, name, handler }
+        Self {
+            database,
+            stream,
+            feed,
+            source,
+            name,
+            handler,
+        }
     }
 
     /// Waits up to a second for events after the cursor and applies them; true when it applied
@@ -118,7 +125,12 @@ impl<H: Handler> Consumer<H> {
 
     /// Moves the cursor if it still stands where this pass read it, and holds its row lock until
     /// the transaction ends.
-    async fn advance(&self, connection: &mut PgConnection, from: i64, to: i64) -> Result<bool, Error> {
+    async fn advance(
+        &self,
+        connection: &mut PgConnection,
+        from: i64,
+        to: i64,
+    ) -> Result<bool, Error> {
         let moved = sqlx::query(
             "insert into consumer_cursor as cursor (source, consumer, sequence) values ($1, $2, $4)
              on conflict (source, consumer) do update
@@ -160,8 +172,18 @@ impl<H: Handler> Consumer<H> {
 
     async fn read_feed(&self, cursor: i64) -> Result<Vec<Event>, Error> {
         match &self.feed {
-            Feed::Own(log) => log.read_after(cursor, FEED_BATCH.unsigned_abs().try_into().unwrap_or(usize::MAX)).await,
-            Feed::Peer { channel, tokens, caller } => {
+            Feed::Own(log) => {
+                log.read_after(
+                    cursor,
+                    FEED_BATCH.unsigned_abs().try_into().unwrap_or(usize::MAX),
+                )
+                .await
+            }
+            Feed::Peer {
+                channel,
+                tokens,
+                caller,
+            } => {
                 let mut request = tonic::Request::new(ReadEventsRequest {
                     after_sequence: cursor,
                     page_size: FEED_BATCH,
@@ -171,11 +193,15 @@ impl<H: Handler> Consumer<H> {
                 let bearer = format!("Bearer {token}").parse().expect("a token is ASCII");
                 request.metadata_mut().insert("authorization", bearer);
                 request.set_timeout(Duration::from_secs(10));
-                let answer = EventFeedServiceClient::new(channel.clone()).read_events(request).await;
-                answer.map(|answer| answer.into_inner().events).map_err(|status| Error::Feed {
-                    source_name: self.source,
-                    fault: Fault::from(&status),
-                })
+                let answer = EventFeedServiceClient::new(channel.clone())
+                    .read_events(request)
+                    .await;
+                answer
+                    .map(|answer| answer.into_inner().events)
+                    .map_err(|status| Error::Feed {
+                        source_name: self.source,
+                        fault: Fault::from(&status),
+                    })
             }
         }
     }

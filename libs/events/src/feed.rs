@@ -36,18 +36,37 @@ impl EventFeedService for FeedService {
     ) -> Result<Response<ReadEventsResponse>, Status> {
         let request = request.into_inner();
         let size = parse(&request)?;
-        let events = self.log.read_after(request.after_sequence, size).await.map_err(fault)?;
+        let events = self
+            .log
+            .read_after(request.after_sequence, size)
+            .await
+            .map_err(fault)?;
         let last_sequence = self.log.last_sequence().await.map_err(fault)?;
-        Ok(Response::new(ReadEventsResponse { events, last_sequence }))
+        Ok(Response::new(ReadEventsResponse {
+            events,
+            last_sequence,
+        }))
     }
 }
 
 fn parse(request: &ReadEventsRequest) -> Result<usize, Fault> {
     let mut violations = reeve_status::Violations::new();
-    violations.check(request.after_sequence >= 0, "after_sequence", "must not be negative");
-    violations.check(request.page_size >= 0, "page_size", "must be from 0 to 1000");
+    violations.check(
+        request.after_sequence >= 0,
+        "after_sequence",
+        "must not be negative",
+    );
+    violations.check(
+        request.page_size >= 0,
+        "page_size",
+        "must be from 0 to 1000",
+    );
     violations.finish()?;
-    let size = if request.page_size == 0 { DEFAULT_PAGE } else { request.page_size };
+    let size = if request.page_size == 0 {
+        DEFAULT_PAGE
+    } else {
+        request.page_size
+    };
     Ok(usize::try_from(size.min(GREATEST_PAGE)).unwrap_or_default())
 }
 

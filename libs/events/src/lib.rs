@@ -23,8 +23,8 @@ pub use envelope::{Actor, NewEvent};
 pub use feed::FeedService;
 pub use log::Log;
 pub use outbox::append;
-pub use relay::Relay;
 pub use reeve_contracts::event::v1::Event;
+pub use relay::Relay;
 pub use wake::Wake;
 
 /// The tables of the outbox, the log and the cursors; part of every service's schema.

@@ -22,7 +22,9 @@ pub async fn append(
     let mut encoded = Vec::with_capacity(events.len() * 256);
     for event in events {
         let event = event.into_proto(source);
-        event.encode_length_delimited(&mut encoded).expect("a vector grows as needed");
+        event
+            .encode_length_delimited(&mut encoded)
+            .expect("a vector grows as needed");
     }
     sqlx::query("insert into outbox (event_count, events) values ($1, $2)")
         .bind(count)

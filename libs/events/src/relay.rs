@@ -25,7 +25,12 @@ pub struct Relay {
 impl Relay {
     /// The relay of a service.
     pub fn new(database: Database, redis: &Redis, source: &'static str, wake: Wake) -> Self {
-        Self { database, streams: redis.streams(STREAM_KEEPS), source, wake }
+        Self {
+            database,
+            streams: redis.streams(STREAM_KEEPS),
+            source,
+            wake,
+        }
     }
 
     /// Moves what waits; true when there may be more.
@@ -45,11 +50,13 @@ impl Relay {
         };
         self.wake.advance(*last_sequence);
         let more = i64::try_from(moved.len()).is_ok_and(|rows| rows == BATCH);
-        let entries = moved.into_iter().map(|(first_seq, last_seq, payload)| Entry {
-            first_seq,
-            last_seq,
-            payload,
-        });
+        let entries = moved
+            .into_iter()
+            .map(|(first_seq, last_seq, payload)| Entry {
+                first_seq,
+                last_seq,
+                payload,
+            });
         let entries: Vec<_> = entries.collect();
         if let Err(error) = self.streams.append(&stream_of(self.source), &entries).await {
             tracing::debug!(%error, source = self.source, "events are read from the feed meanwhile");

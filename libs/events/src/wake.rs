@@ -15,7 +15,10 @@ pub struct Wake {
 impl Wake {
     /// A wake that nobody has called yet.
     pub fn new() -> Self {
-        Self { relay: Arc::new(Notify::new()), head: Arc::new(watch::Sender::new(0)) }
+        Self {
+            relay: Arc::new(Notify::new()),
+            head: Arc::new(watch::Sender::new(0)),
+        }
     }
 
     /// Makes the relay run at once. Call it after the commit.

@@ -92,7 +92,7 @@ impl Cost {
     ///
     /// # Errors
     /// When the currencies differ or the sum is out of range.
-    pub fn add(self, other: Self) -> Result<Self, MoneyError> {
+    pub fn plus(self, other: Self) -> Result<Self, MoneyError> {
         self.combine(other, Decimal::checked_add)
     }
 
@@ -100,7 +100,7 @@ impl Cost {
     ///
     /// # Errors
     /// When the currencies differ or the difference is out of range.
-    pub fn subtract(self, other: Self) -> Result<Self, MoneyError> {
+    pub fn minus(self, other: Self) -> Result<Self, MoneyError> {
         self.combine(other, Decimal::checked_sub)
     }
 
@@ -114,7 +114,7 @@ impl Cost {
     ) -> Result<Self, MoneyError> {
         amounts
             .into_iter()
-            .try_fold(Self::zero(currency), Self::add)
+            .try_fold(Self::zero(currency), Self::plus)
     }
 
     /// The same amount on the other side.
@@ -132,7 +132,7 @@ impl Cost {
     /// When the result is out of range.
     pub fn plus_percent(self, percent: Decimal) -> Result<Self, MoneyError> {
         let extra = self.percent(percent)?;
-        self.add(extra)
+        self.plus(extra)
     }
 
     /// `percent` per cent of it.
@@ -237,11 +237,11 @@ mod tests {
     fn refuses_what_it_cannot_hold() {
         let most = cost("999999999999999999.9999999999", "EUR");
         assert_eq!(
-            most.add(cost("0.0000000001", "EUR")),
+            most.plus(cost("0.0000000001", "EUR")),
             Err(MoneyError::OutOfRange)
         );
         assert!(matches!(
-            cost("1", "EUR").add(cost("1", "USD")),
+            cost("1", "EUR").plus(cost("1", "USD")),
             Err(MoneyError::CurrencyMismatch { .. })
         ));
         let currency = "EUR".parse().unwrap();
@@ -259,7 +259,7 @@ mod tests {
         ) {
             let currency: Currency = code.parse().unwrap();
             let cost = Cost::new(Decimal::new(mantissa, COST_SCALE), currency).unwrap();
-            let moved = cost.round().unwrap().cost().subtract(cost).unwrap().decimal().abs();
+            let moved = cost.round().unwrap().cost().minus(cost).unwrap().decimal().abs();
             prop_assert!(moved <= Decimal::new(5, currency.exponent() + 1));
         }
 

@@ -82,7 +82,7 @@ impl Money {
     ///
     /// # Errors
     /// When the currencies differ or the sum is out of range.
-    pub fn add(self, other: Self) -> Result<Self, MoneyError> {
+    pub fn plus(self, other: Self) -> Result<Self, MoneyError> {
         self.combine(other, i64::checked_add)
     }
 
@@ -90,7 +90,7 @@ impl Money {
     ///
     /// # Errors
     /// When the currencies differ or the difference is out of range.
-    pub fn subtract(self, other: Self) -> Result<Self, MoneyError> {
+    pub fn minus(self, other: Self) -> Result<Self, MoneyError> {
         self.combine(other, i64::checked_sub)
     }
 
@@ -104,7 +104,7 @@ impl Money {
     ) -> Result<Self, MoneyError> {
         amounts
             .into_iter()
-            .try_fold(Self::zero(currency), Self::add)
+            .try_fold(Self::zero(currency), Self::plus)
     }
 
     fn combine(
@@ -171,7 +171,7 @@ mod tests {
         let euro = Money::parse("1", currency("EUR")).unwrap();
         let dollar = Money::parse("1", currency("USD")).unwrap();
         assert!(matches!(
-            euro.add(dollar),
+            euro.plus(dollar),
             Err(MoneyError::CurrencyMismatch { .. })
         ));
     }
@@ -180,7 +180,7 @@ mod tests {
     fn never_leaves_its_range() {
         let most = Money::from_minor(MOST, currency("EUR")).unwrap();
         let cent = Money::from_minor(1, currency("EUR")).unwrap();
-        assert_eq!(most.add(cent), Err(MoneyError::OutOfRange));
+        assert_eq!(most.plus(cent), Err(MoneyError::OutOfRange));
         assert_eq!(
             Money::parse("999999999999999999", currency("EUR")),
             Err(MoneyError::OutOfRange)
@@ -204,7 +204,7 @@ mod tests {
                 Money::from_minor(a, currency("EUR")).unwrap(),
                 Money::from_minor(b, currency("EUR")).unwrap(),
             );
-            prop_assert_eq!(a.add(b).unwrap().subtract(b), Ok(a));
+            prop_assert_eq!(a.plus(b).unwrap().minus(b), Ok(a));
         }
     }
 }

@@ -40,7 +40,10 @@ impl DatabaseConfig {
         }
         for (key, value) in [
             ("max_connections", u64::from(self.max_connections)),
-            ("max_internal_connections", u64::from(self.max_internal_connections)),
+            (
+                "max_internal_connections",
+                u64::from(self.max_internal_connections),
+            ),
             ("acquire_timeout_ms", self.acquire_timeout_ms),
             ("statement_timeout_ms", self.statement_timeout_ms),
         ] {

@@ -29,12 +29,14 @@ impl Database {
         let base = PgConnectOptions::from_str(&config.url).map_err(Error::from)?;
         let timeout = config.statement_timeout_ms.to_string();
         let scoped = |all_tenants: &str| {
-            base.clone().application_name(&format!("reeve/{schema}")).options([
-                ("search_path", schema),
-                ("reeve.all_tenants", all_tenants),
-                ("statement_timeout", timeout.as_str()),
-                ("idle_in_transaction_session_timeout", "30000"),
-            ])
+            base.clone()
+                .application_name(&format!("reeve/{schema}"))
+                .options([
+                    ("search_path", schema),
+                    ("reeve.all_tenants", all_tenants),
+                    ("statement_timeout", timeout.as_str()),
+                    ("idle_in_transaction_session_timeout", "30000"),
+                ])
         };
         let pool = |connections: u32| {
             PgPoolOptions::new()
@@ -74,7 +76,10 @@ impl Database {
 
     /// Whether PostgreSQL answers.
     pub async fn is_reachable(&self) -> bool {
-        sqlx::query("select 1").execute(&self.internal).await.is_ok()
+        sqlx::query("select 1")
+            .execute(&self.internal)
+            .await
+            .is_ok()
     }
 
     /// Closes every connection, once the transactions under way have ended.

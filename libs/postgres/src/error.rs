@@ -105,12 +105,16 @@ impl From<&Error> for Fault {
                 "the database is unavailable",
                 Duration::from_secs(1),
             ),
-            Error::Conflict(_) => {
-                Self::new(Code::Aborted, Reason::WriteConflict, "a concurrent change won; try again")
-            }
-            Error::Timeout(_) => {
-                Self::new(Code::DeadlineExceeded, Reason::DeadlinePassed, "the statement took too long")
-            }
+            Error::Conflict(_) => Self::new(
+                Code::Aborted,
+                Reason::WriteConflict,
+                "a concurrent change won; try again",
+            ),
+            Error::Timeout(_) => Self::new(
+                Code::DeadlineExceeded,
+                Reason::DeadlinePassed,
+                "the statement took too long",
+            ),
             Error::UniqueViolation { .. }
             | Error::ForeignKeyViolation { .. }
             | Error::CheckViolation { .. }

@@ -20,7 +20,10 @@ pub struct Schema {
 impl Schema {
     /// A schema with the tenant scope that every service has.
     pub fn new(name: &'static str) -> Self {
-        Self { name, parts: vec![("tenant_scope", &TENANT_SCOPE)] }
+        Self {
+            name,
+            parts: vec![("tenant_scope", &TENANT_SCOPE)],
+        }
     }
 
     /// Adds a part, which keeps its own record of what was applied.
@@ -93,25 +96,42 @@ pub async fn migrate(
     schemas: &[&Schema],
     password: &AppPassword,
 ) -> Result<(), MigrateError> {
-    let mut connection = PgConnection::connect(admin_url).await.map_err(MigrateError::Connect)?;
+    let mut connection = PgConnection::connect(admin_url)
+        .await
+        .map_err(MigrateError::Connect)?;
     for schema in schemas {
-        connection.lock().await.map_err(|source| MigrateError::Migrate {
-            schema: schema.name,
-            source,
-        })?;
+        connection
+            .lock()
+            .await
+            .map_err(|source| MigrateError::Migrate {
+                schema: schema.name,
+                source,
+            })?;
         prepare(&mut connection, schema, password)
             .await
-            .map_err(|source| MigrateError::Prepare { schema: schema.name, source })?;
+            .map_err(|source| MigrateError::Prepare {
+                schema: schema.name,
+                source,
+            })?;
         apply(&mut connection, schema)
             .await
-            .map_err(|source| MigrateError::Migrate { schema: schema.name, source })?;
+            .map_err(|source| MigrateError::Migrate {
+                schema: schema.name,
+                source,
+            })?;
         execute(&mut connection, "reset role; reset search_path".to_owned())
             .await
-            .map_err(|source| MigrateError::Prepare { schema: schema.name, source })?;
-        connection.unlock().await.map_err(|source| MigrateError::Migrate {
-            schema: schema.name,
-            source,
-        })?;
+            .map_err(|source| MigrateError::Prepare {
+                schema: schema.name,
+                source,
+            })?;
+        connection
+            .unlock()
+            .await
+            .map_err(|source| MigrateError::Migrate {
+                schema: schema.name,
+                source,
+            })?;
     }
     connection.close().await.map_err(MigrateError::Connect)
 }
@@ -121,9 +141,14 @@ pub async fn migrate(
 /// # Errors
 /// When the connection fails or its role may not create databases.
 pub async fn ensure_database(admin_url: &str, name: &str) -> Result<(), MigrateError> {
-    let mut connection = PgConnection::connect(admin_url).await.map_err(MigrateError::Connect)?;
+    let mut connection = PgConnection::connect(admin_url)
+        .await
+        .map_err(MigrateError::Connect)?;
     let exists = sqlx::query("select from pg_database where datname = $1").bind(name);
-    let exists = exists.fetch_optional(&mut connection).await.map_err(MigrateError::Connect)?;
+    let exists = exists
+        .fetch_optional(&mut connection)
+        .await
+        .map_err(MigrateError::Connect)?;
     if exists.is_none() {
         let quoted = name.replace('"', "\"\"");
         let created = execute(&mut connection, format!("create database \"{quoted}\"")).await;
@@ -155,13 +180,24 @@ async fn prepare(
     execute(connection, ROLES_AND_SCHEMA.replace("{schema}", name)).await?;
     if let AppPassword::Set(password) = password {
         let quoted = password.replace('\'', "''");
-        execute(connection, format!("alter role {name}_app password '{quoted}'")).await?;
+        execute(
+            connection,
+            format!("alter role {name}_app password '{quoted}'"),
+        )
+        .await?;
     }
-    execute(connection, format!("set role {name}_owner; set search_path = {name}")).await
+    execute(
+        connection,
+        format!("set role {name}_owner; set search_path = {name}"),
+    )
+    .await
 }
 
 async fn execute(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// Roles belong to the whole server, so they may exist already, and two databases may race to make

@@ -31,7 +31,10 @@ pub fn size(requested: i32) -> Result<i64, Fault> {
 
 /// The token with which the next page begins after `key`.
 pub fn encode<Key: Serialize, Filter: Serialize>(key: &Key, filter: &Filter) -> String {
-    let token = Token { key, filter: fingerprint(filter) };
+    let token = Token {
+        key,
+        filter: fingerprint(filter),
+    };
     let json = serde_json::to_vec(&token).expect("a key is plain data");
     URL_SAFE_NO_PAD.encode(json)
 }
@@ -75,7 +78,11 @@ fn fingerprint(filter: &impl Serialize) -> String {
 
 /// Splits rows read with one more than the page holds into the page and the key of its last row,
 /// when there are more.
-pub fn split<Row, Key>(mut rows: Vec<Row>, size: i64, key: impl Fn(&Row) -> Key) -> (Vec<Row>, Option<Key>) {
+pub fn split<Row, Key>(
+    mut rows: Vec<Row>,
+    size: i64,
+    key: impl Fn(&Row) -> Key,
+) -> (Vec<Row>, Option<Key>) {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if rows.len() <= size {
         return (rows, None);
@@ -92,7 +99,10 @@ mod tests {
     #[test]
     fn a_token_brings_back_its_key() {
         let token = encode(&("2026", 7), &"state=ACTIVE");
-        assert_eq!(decode(&token, &"state=ACTIVE").unwrap(), Some(("2026".to_owned(), 7)));
+        assert_eq!(
+            decode(&token, &"state=ACTIVE").unwrap(),
+            Some(("2026".to_owned(), 7))
+        );
         assert_eq!(decode::<u8>("", &"any").unwrap(), None);
     }
 

@@ -95,17 +95,25 @@ impl Fault {
         to: &str,
         legal: &[&str],
     ) -> Self {
-        let legal = if legal.is_empty() { "none".to_owned() } else { legal.join(", ") };
+        let legal = if legal.is_empty() {
+            "none".to_owned()
+        } else {
+            legal.join(", ")
+        };
         let message = format!("{kind} {name} is {from} and cannot become {to}; legal: {legal}");
-        Self::new(Code::FailedPrecondition, Reason::TransitionForbidden, message)
-            .with("from", from)
-            .with("to", to)
-            .with("legal", legal.clone())
-            .with_precondition(
-                "STATE",
-                format!("{kind}/{name}"),
-                format!("is {from}; legal targets: {legal}"),
-            )
+        Self::new(
+            Code::FailedPrecondition,
+            Reason::TransitionForbidden,
+            message,
+        )
+        .with("from", from)
+        .with("to", to)
+        .with("legal", legal.clone())
+        .with_precondition(
+            "STATE",
+            format!("{kind}/{name}"),
+            format!("is {from}; legal targets: {legal}"),
+        )
     }
 
     /// ABORTED: the etag is stale.
@@ -123,8 +131,11 @@ impl Fault {
         description: impl Into<String>,
     ) -> Self {
         let description = description.into();
-        Self::new(Code::FailedPrecondition, reason, description.clone())
-            .with_precondition(kind, subject, description)
+        Self::new(Code::FailedPrecondition, reason, description.clone()).with_precondition(
+            kind,
+            subject,
+            description,
+        )
     }
 
     /// UNAVAILABLE: nothing was written; the caller should retry after `delay`.
@@ -174,7 +185,10 @@ impl Fault {
         subject: impl Into<String>,
         description: impl Into<String>,
     ) -> Self {
-        let quota = Quota { subject: subject.into(), description: description.into() };
+        let quota = Quota {
+            subject: subject.into(),
+            description: description.into(),
+        };
         self.0.quotas.push(quota);
         self
     }
@@ -182,7 +196,10 @@ impl Fault {
     /// Names the resource that is absent or taken.
     #[must_use]
     pub fn with_resource(mut self, kind: &str, name: impl fmt::Display) -> Self {
-        self.0.resource = Some(Resource { kind: kind.to_owned(), name: name.to_string() });
+        self.0.resource = Some(Resource {
+            kind: kind.to_owned(),
+            name: name.to_string(),
+        });
         self
     }
 
@@ -248,7 +265,11 @@ impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} ({})", self.0.message, self.0.reason.as_str())?;
         for violation in &self.0.violations {
-            write!(formatter, "\n  {}: {}", violation.field, violation.description)?;
+            write!(
+                formatter,
+                "\n  {}: {}",
+                violation.field, violation.description
+            )?;
         }
         Ok(())
     }

@@ -32,7 +32,10 @@ impl Violations {
     /// Records a wrong field; `description` says what would be right.
     pub fn add(&mut self, field: impl fmt::Display, description: impl Into<String>) {
         let field = format!("{}{field}", self.prefix);
-        self.found.push(Violation { field, description: description.into() });
+        self.found.push(Violation {
+            field,
+            description: description.into(),
+        });
     }
 
     /// Records a violation unless `right` holds.
@@ -48,11 +51,17 @@ impl Violations {
         field: impl fmt::Display,
         value: Result<T, E>,
     ) -> Option<T> {
-        value.map_err(|error| self.add(field, error.to_string())).ok()
+        value
+            .map_err(|error| self.add(field, error.to_string()))
+            .ok()
     }
 
     /// Runs `check` with every field below `prefix`, for example `tasks[3]`.
-    pub fn within<T>(&mut self, prefix: impl fmt::Display, check: impl FnOnce(&mut Self) -> T) -> T {
+    pub fn within<T>(
+        &mut self,
+        prefix: impl fmt::Display,
+        check: impl FnOnce(&mut Self) -> T,
+    ) -> T {
         let outer = self.prefix.len();
         self.prefix.push_str(&format!("{prefix}."));
         let value = check(self);
@@ -75,19 +84,31 @@ impl Violations {
     /// # Errors
     /// When a violation was recorded.
     pub fn finish(self) -> Result<(), Fault> {
-        if self.found.is_empty() { Ok(()) } else { Err(self.into_fault()) }
+        if self.found.is_empty() {
+            Ok(())
+        } else {
+            Err(self.into_fault())
+        }
     }
 
     /// INVALID_ARGUMENT with every violation.
     pub fn into_fault(self) -> Fault {
-        let fields: Vec<_> =
-            self.found.iter().take(NAMED).map(|violation| violation.field.as_str()).collect();
+        let fields: Vec<_> = self
+            .found
+            .iter()
+            .take(NAMED)
+            .map(|violation| violation.field.as_str())
+            .collect();
         let mut message = format!("the request has wrong fields: {}", fields.join(", "));
         if self.found.len() > NAMED {
             message.push_str(&format!(" and {} more", self.found.len() - NAMED));
         }
-        Fault::new(crate::Code::InvalidArgument, Reason::ValidationFailed, message)
-            .with_violations(self.found)
+        Fault::new(
+            crate::Code::InvalidArgument,
+            Reason::ValidationFailed,
+            message,
+        )
+        .with_violations(self.found)
     }
 }
 
@@ -102,7 +123,11 @@ mod tests {
         violations.within("tasks[3]", |inner| inner.add("timeout", "must be positive"));
         violations.check(true, "priority", "unused");
         let fault = violations.finish().unwrap_err();
-        let fields: Vec<_> = fault.violations().iter().map(|v| v.field.as_str()).collect();
+        let fields: Vec<_> = fault
+            .violations()
+            .iter()
+            .map(|v| v.field.as_str())
+            .collect();
         assert_eq!(fields, ["queue", "tasks[3].timeout"]);
     }
 

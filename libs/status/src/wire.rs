@@ -6,7 +6,10 @@ use crate::{Code, DOMAIN, Fault, Precondition, Quota, Reason, Violation};
 
 impl From<Fault> for tonic::Status {
     fn from(fault: Fault) -> Self {
-        let metadata = fault.metadata().iter().map(|(key, value)| (key.clone(), value.clone()));
+        let metadata = fault
+            .metadata()
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()));
         let mut details = ErrorDetails::new();
         details.set_error_info(
             fault.reason().as_str(),
@@ -16,15 +19,23 @@ impl From<Fault> for tonic::Status {
         add_violations(&mut details, fault.violations());
         if !fault.preconditions().is_empty() {
             let unmet = fault.preconditions().iter().map(|precondition| {
-                let Precondition { kind, subject, description } = precondition;
+                let Precondition {
+                    kind,
+                    subject,
+                    description,
+                } = precondition;
                 PreconditionViolation::new(kind, subject, description)
             });
             details.set_precondition_failure(unmet.collect::<Vec<_>>());
         }
         if !fault.quotas().is_empty() {
             let reached = fault.quotas().iter();
-            let reached = reached
-                .map(|Quota { subject, description }| QuotaViolation::new(subject, description));
+            let reached = reached.map(
+                |Quota {
+                     subject,
+                     description,
+                 }| QuotaViolation::new(subject, description),
+            );
             details.set_quota_failure(reached.collect::<Vec<_>>());
         }
         if let Some(resource) = fault.resource() {
@@ -74,10 +85,18 @@ impl From<&tonic::Status> for Fault {
             });
             fault = fault.with_violations(violations.collect());
         }
-        for unmet in details.precondition_failure().iter().flat_map(|failure| &failure.violations) {
+        for unmet in details
+            .precondition_failure()
+            .iter()
+            .flat_map(|failure| &failure.violations)
+        {
             fault = fault.with_precondition(&unmet.r#type, &unmet.subject, &unmet.description);
         }
-        for reached in details.quota_failure().iter().flat_map(|failure| &failure.violations) {
+        for reached in details
+            .quota_failure()
+            .iter()
+            .flat_map(|failure| &failure.violations)
+        {
             fault = fault.with_quota(&reached.subject, &reached.description);
         }
         if let Some(resource) = details.resource_info() {
@@ -118,7 +137,10 @@ mod tests {
     #[test]
     fn a_fault_survives_the_wire() {
         let sent = Fault::transition_forbidden("task", 7, "COMPLETED", "PENDING", &[])
-            .with_violations(vec![Violation { field: "a.b".into(), description: "c".into() }])
+            .with_violations(vec![Violation {
+                field: "a.b".into(),
+                description: "c".into(),
+            }])
             .with_quota("tenant", "100 of 100")
             .with_resource("task", 7)
             .with_retry_after(Duration::from_secs(3));
@@ -144,14 +166,23 @@ mod tests {
         let status = tonic::Status::from(violations.into_fault());
         assert!(status.details().len() + status.message().len() < 5_000);
         let received = Fault::from(&status);
-        let last = received.violations().last().map(|last| last.description.as_str());
-        assert!(last.is_some_and(|last| last.contains("more wrong fields")), "{last:?}");
+        let last = received
+            .violations()
+            .last()
+            .map(|last| last.description.as_str());
+        assert!(
+            last.is_some_and(|last| last.contains("more wrong fields")),
+            "{last:?}"
+        );
     }
 
     #[test]
     fn a_foreign_status_keeps_its_code() {
         let fault = Fault::from(&tonic::Status::unavailable("connection refused"));
-        assert_eq!((fault.code(), fault.reason()), (Code::Unavailable, Reason::PeerUnavailable));
+        assert_eq!(
+            (fault.code(), fault.reason()),
+            (Code::Unavailable, Reason::PeerUnavailable)
+        );
     }
 
     #[test]

@@ -23,8 +23,12 @@ pub fn struct_from_json(json: Json) -> Option<Struct> {
 
 /// A JSON object's members as a Struct.
 pub fn struct_from_map(map: Map<String, Json>) -> Struct {
-    let fields = map.into_iter().map(|(key, json)| (key, value_from_json(json)));
-    Struct { fields: fields.collect() }
+    let fields = map
+        .into_iter()
+        .map(|(key, json)| (key, value_from_json(json)));
+    Struct {
+        fields: fields.collect(),
+    }
 }
 
 /// Any JSON as a Value.
@@ -34,9 +38,9 @@ pub fn value_from_json(json: Json) -> Value {
         Json::Bool(bool) => Kind::BoolValue(bool),
         Json::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
         Json::String(text) => Kind::StringValue(text),
-        Json::Array(items) => {
-            Kind::ListValue(ListValue { values: items.into_iter().map(value_from_json).collect() })
-        }
+        Json::Array(items) => Kind::ListValue(ListValue {
+            values: items.into_iter().map(value_from_json).collect(),
+        }),
         Json::Object(map) => Kind::StructValue(struct_from_map(map)),
     };
     Value { kind: Some(kind) }
@@ -44,7 +48,10 @@ pub fn value_from_json(json: Json) -> Value {
 
 /// A Struct as a JSON object.
 pub fn json_from_struct(fields: Struct) -> Json {
-    let members = fields.fields.into_iter().map(|(key, value)| (key, json_from_value(value)));
+    let members = fields
+        .fields
+        .into_iter()
+        .map(|(key, value)| (key, json_from_value(value)));
     Json::Object(members.collect())
 }
 
@@ -75,18 +82,26 @@ fn json_from_number(number: f64) -> Json {
 /// A time as a Timestamp.
 pub fn timestamp(time: DateTime<Utc>) -> Timestamp {
     let nanos = i32::try_from(time.timestamp_subsec_nanos().min(999_999_999)).unwrap_or(0);
-    Timestamp { seconds: time.timestamp(), nanos }
+    Timestamp {
+        seconds: time.timestamp(),
+        nanos,
+    }
 }
 
 /// A Timestamp as a time; nothing when it is out of range.
 pub fn datetime(timestamp: &Timestamp) -> Option<DateTime<Utc>> {
-    let nanos = u32::try_from(timestamp.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    let nanos = u32::try_from(timestamp.nanos)
+        .ok()
+        .filter(|nanos| *nanos < 1_000_000_000)?;
     DateTime::from_timestamp(timestamp.seconds, nanos)
 }
 
 /// A span as a Duration.
 pub fn duration(span: TimeDelta) -> Duration {
-    Duration { seconds: span.num_seconds(), nanos: span.subsec_nanos() }
+    Duration {
+        seconds: span.num_seconds(),
+        nanos: span.subsec_nanos(),
+    }
 }
 
 /// A Duration as a span; nothing when it is out of range.
@@ -125,16 +140,43 @@ mod tests {
         assert_eq!(datetime(&timestamp(time)), Some(time));
         let before_1970 = DateTime::from_timestamp_micros(-1).unwrap();
         assert_eq!(datetime(&timestamp(before_1970)), Some(before_1970));
-        for span in [TimeDelta::milliseconds(1_500), TimeDelta::milliseconds(-1_500)] {
+        for span in [
+            TimeDelta::milliseconds(1_500),
+            TimeDelta::milliseconds(-1_500),
+        ] {
             assert_eq!(timedelta(&duration(span)), Some(span));
         }
     }
 
     #[test]
     fn refuses_what_is_out_of_range() {
-        assert!(datetime(&Timestamp { seconds: i64::MAX, nanos: 0 }).is_none());
-        assert!(datetime(&Timestamp { seconds: 0, nanos: -1 }).is_none());
-        assert!(std_duration(&Duration { seconds: -1, nanos: 0 }).is_none());
-        assert!(timedelta(&Duration { seconds: i64::MAX, nanos: 0 }).is_none());
+        assert!(
+            datetime(&Timestamp {
+                seconds: i64::MAX,
+                nanos: 0
+            })
+            .is_none()
+        );
+        assert!(
+            datetime(&Timestamp {
+                seconds: 0,
+                nanos: -1
+            })
+            .is_none()
+        );
+        assert!(
+            std_duration(&Duration {
+                seconds: -1,
+                nanos: 0
+            })
+            .is_none()
+        );
+        assert!(
+            timedelta(&Duration {
+                seconds: i64::MAX,
+                nanos: 0
+            })
+            .is_none()
+        );
     }
 }

@@ -69,15 +69,26 @@ pub async fn execute(
     let lease_token = lease.lease_token.clone();
     let report = match run(&command, &lease, progress, &cancel).await {
         Ok(report) => report,
-        Err(error) => Report::failed("EXEC_FAILED", format!("cannot run the command: {error}"), true),
+        Err(error) => Report::failed(
+            "EXEC_FAILED",
+            format!("cannot run the command: {error}"),
+            true,
+        ),
     };
     let report = if cancel.is_cancelled() {
-        Report { usage: report.usage, ..Report::failed("CANCELLED", "cancelled", false) }
+        Report {
+            usage: report.usage,
+            ..Report::failed("CANCELLED", "cancelled", false)
+        }
     } else {
         report
     };
     let Report { outcome, usage } = report.timed(started.elapsed());
-    Finished { lease_token, outcome, usage }
+    Finished {
+        lease_token,
+        outcome,
+        usage,
+    }
 }
 
 async fn run(
@@ -126,7 +137,10 @@ async fn run(
 
 /// Asks the whole group to end, then insists.
 async fn stop(child: &mut Child) {
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let group = child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(Pid::from_raw);
     if let Some(group) = group {
         let _ = kill_process_group(group, Signal::TERM);
         if timeout(GRACE, child.wait()).await.is_err() {
@@ -137,7 +151,11 @@ async fn stop(child: &mut Child) {
 }
 
 /// Passes lines on, and returns the last one, which often says why a program failed.
-async fn follow(stderr: ChildStderr, lease_token: String, progress: mpsc::Sender<Progress>) -> String {
+async fn follow(
+    stderr: ChildStderr,
+    lease_token: String,
+    progress: mpsc::Sender<Progress>,
+) -> String {
     let mut lines = BufReader::new(stderr).lines();
     let mut last = String::new();
     let mut percent = 0.0;
@@ -149,7 +167,11 @@ async fn follow(stderr: ChildStderr, lease_token: String, progress: mpsc::Sender
         let (share, message) = report::progress(line);
         percent = share.unwrap_or(percent);
         last = message.chars().take(1_000).collect();
-        let update = Progress { lease_token: lease_token.clone(), percent, message: last.clone() };
+        let update = Progress {
+            lease_token: lease_token.clone(),
+            percent,
+            message: last.clone(),
+        };
         // Progress is worth less than the work: when nobody keeps up, a line is left out.
         let _ = progress.try_send(update);
     }

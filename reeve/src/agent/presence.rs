@@ -36,7 +36,11 @@ impl Presence {
             name: args.name.clone().unwrap_or_else(default),
             r#type: args.agent_type.clone(),
             model_id: args.model.clone(),
-            capabilities: args.capabilities.iter().map(|text| capability(text)).collect(),
+            capabilities: args
+                .capabilities
+                .iter()
+                .map(|text| capability(text))
+                .collect(),
             max_concurrent_tasks: args.concurrency,
             ..RegisterAgentRequest::default()
         };
@@ -47,14 +51,20 @@ impl Presence {
         let presence = Self {
             session: session.clone(),
             channel,
-            agent_id: registered.agent.context("the registry answered without an agent")?.id,
+            agent_id: registered
+                .agent
+                .context("the registry answered without an agent")?
+                .id,
             epoch: registered.epoch,
             interval: interval
                 .and_then(reeve_wellknown::std_duration)
                 .unwrap_or(Duration::from_secs(5)),
             active: Arc::default(),
         };
-        presence.heartbeat().await.context("the first heartbeat was refused")?;
+        presence
+            .heartbeat()
+            .await
+            .context("the first heartbeat was refused")?;
         Ok(presence)
     }
 
@@ -65,13 +75,18 @@ impl Presence {
 
     /// Tells the registry how busy the agent is, with the next heartbeat.
     pub fn busy_with(&self, tasks: usize) {
-        self.active.store(i32::try_from(tasks).unwrap_or(i32::MAX), Ordering::Relaxed);
+        self.active
+            .store(i32::try_from(tasks).unwrap_or(i32::MAX), Ordering::Relaxed);
     }
 
     /// Sends heartbeats until `stop`.
     pub async fn beat(self, stop: CancellationToken) {
         let mut interval = self.interval;
-        while stop.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
+        while stop
+            .run_until_cancelled(tokio::time::sleep(interval))
+            .await
+            .is_some()
+        {
             match self.heartbeat().await {
                 Ok(next) => interval = next,
                 Err(error) => {
@@ -92,11 +107,16 @@ impl Presence {
             }),
             ..Heartbeat::default()
         };
-        let request = HeartbeatRequest { heartbeat: Some(heartbeat) };
+        let request = HeartbeatRequest {
+            heartbeat: Some(heartbeat),
+        };
         let mut client = AgentServiceClient::new(self.channel.clone());
         let reply = answer(client.heartbeat(self.session.request(request)).await)?.reply;
         let next = reply.and_then(|reply| reply.next_heartbeat_duration);
-        Ok(next.as_ref().and_then(reeve_wellknown::std_duration).unwrap_or(self.interval))
+        Ok(next
+            .as_ref()
+            .and_then(reeve_wellknown::std_duration)
+            .unwrap_or(self.interval))
     }
 
     /// Leaves the fleet: STOPPING, then OFFLINE. When the registry is away the lease lapses, which
@@ -110,7 +130,8 @@ impl Presence {
                 etag: String::new(),
             };
             let mut client = AgentServiceClient::new(self.channel.clone());
-            if let Err(error) = answer(client.transition_agent(self.session.request(request)).await) {
+            if let Err(error) = answer(client.transition_agent(self.session.request(request)).await)
+            {
                 tracing::debug!(%error, "could not say goodbye");
                 return;
             }
@@ -119,10 +140,16 @@ impl Presence {
 }
 
 fn bare(capability: &str) -> &str {
-    capability.split_once('@').map_or(capability, |(name, _)| name)
+    capability
+        .split_once('@')
+        .map_or(capability, |(name, _)| name)
 }
 
 fn capability(text: &str) -> Capability {
     let (name, version) = text.split_once('@').unwrap_or((text, "1.0.0"));
-    Capability { name: name.to_owned(), version: version.to_owned(), attributes: None }
+    Capability {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        attributes: None,
+    }
 }

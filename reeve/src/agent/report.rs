@@ -22,8 +22,15 @@ pub struct Report {
 impl Report {
     /// A failure that used nothing.
     pub fn failed(code: &str, message: impl Into<String>, retryable: bool) -> Self {
-        let outcome = Outcome::Failed { code: code.to_owned(), message: message.into(), retryable };
-        Self { outcome, usage: Vec::new() }
+        let outcome = Outcome::Failed {
+            code: code.to_owned(),
+            message: message.into(),
+            retryable,
+        };
+        Self {
+            outcome,
+            usage: Vec::new(),
+        }
     }
 
     /// Adds how long the program was busy, which every run has.
@@ -32,7 +39,10 @@ impl Report {
         let duration = Some(reeve_wellknown::duration(busy));
         match self.usage.first_mut() {
             Some(first) => first.duration = first.duration.take().or(duration),
-            None => self.usage.push(Usage { duration, ..Usage::default() }),
+            None => self.usage.push(Usage {
+                duration,
+                ..Usage::default()
+            }),
         }
         self
     }
@@ -47,8 +57,17 @@ pub fn parse(output: &[u8], status: ExitStatus, last_line: &str) -> Report {
     } else {
         serde_json::from_str::<Json>(text.trim())
     };
-    let usage = json.as_ref().ok().and_then(|json| json.get("usage")).map(usage).unwrap_or_default();
-    let outcome = if status.success() { completed(json) } else { failed(json.ok(), status, last_line) };
+    let usage = json
+        .as_ref()
+        .ok()
+        .and_then(|json| json.get("usage"))
+        .map(usage)
+        .unwrap_or_default();
+    let outcome = if status.success() {
+        completed(json)
+    } else {
+        failed(json.ok(), status, last_line)
+    };
     Report { outcome, usage }
 }
 
@@ -69,14 +88,25 @@ fn completed(json: Result<Json, serde_json::Error>) -> Outcome {
 
 fn failed(json: Option<Json>, status: ExitStatus, last_line: &str) -> Outcome {
     let error = json.as_ref().and_then(|json| json.get("error"));
-    let text = |key| error.and_then(|error| error.get(key)).and_then(Json::as_str).map(str::to_owned);
+    let text = |key| {
+        error
+            .and_then(|error| error.get(key))
+            .and_then(Json::as_str)
+            .map(str::to_owned)
+    };
     let how = match (status.code(), status.signal()) {
         (Some(code), _) => format!("EXIT_{code}"),
         (None, Some(signal)) => format!("SIGNAL_{signal}"),
         (None, None) => "EXIT_UNKNOWN".to_owned(),
     };
-    let retryable = error.and_then(|error| error.get("retryable")).and_then(Json::as_bool);
-    let said = if last_line.is_empty() { status.to_string() } else { last_line.to_owned() };
+    let retryable = error
+        .and_then(|error| error.get("retryable"))
+        .and_then(Json::as_bool);
+    let said = if last_line.is_empty() {
+        status.to_string()
+    } else {
+        last_line.to_owned()
+    };
     Outcome::Failed {
         code: text("code").unwrap_or(how),
         message: text("message").unwrap_or(said),
@@ -89,11 +119,18 @@ fn failed(json: Option<Json>, status: ExitStatus, last_line: &str) -> Outcome {
 fn usage(json: &Json) -> Vec<Usage> {
     let rows = json.as_array().map(Vec::as_slice).unwrap_or_default();
     let row = |row: &Json| {
-        let text = |key| row.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let text = |key| {
+            row.get(key)
+                .and_then(Json::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let count = |key| row.get(key).and_then(Json::as_i64).unwrap_or_default();
         let quantities = row.get("quantities").and_then(Json::as_object);
         let quantities = quantities.into_iter().flatten().map(|(unit, amount)| {
-            let amount = amount.as_str().map_or_else(|| amount.to_string(), str::to_owned);
+            let amount = amount
+                .as_str()
+                .map_or_else(|| amount.to_string(), str::to_owned);
             (unit.clone(), amount)
         });
         Usage {
@@ -139,7 +176,12 @@ mod tests {
     #[test]
     fn a_plain_object_is_the_result() {
         let report = parse(br#"{"files": 3}"#, exit(0), "");
-        assert!(result_of(&report.outcome).unwrap().fields.contains_key("files"));
+        assert!(
+            result_of(&report.outcome)
+                .unwrap()
+                .fields
+                .contains_key("files")
+        );
     }
 
     #[test]
@@ -148,20 +190,41 @@ mod tests {
         let report = parse(output, exit(0), "").timed(Duration::from_millis(1_500));
         assert_eq!(report.usage[0].input_tokens, 7);
         assert_eq!(report.usage[0].duration.as_ref().unwrap().seconds, 1);
-        assert!(!result_of(&report.outcome).unwrap().fields.contains_key("usage"));
+        assert!(
+            !result_of(&report.outcome)
+                .unwrap()
+                .fields
+                .contains_key("usage")
+        );
     }
 
     #[test]
     fn a_failure_says_why() {
         let output = br#"{"error": {"code": "LINT", "message": "3 faults", "retryable": false}}"#;
-        let Outcome::Failed { code, message, retryable } = parse(output, exit(1), "x").outcome else {
+        let Outcome::Failed {
+            code,
+            message,
+            retryable,
+        } = parse(output, exit(1), "x").outcome
+        else {
             panic!("exit status 1 is a failure");
         };
-        assert_eq!((code.as_str(), message.as_str(), retryable), ("LINT", "3 faults", false));
-        let Outcome::Failed { code, message, retryable } = parse(b"", exit(3), "no disk").outcome else {
+        assert_eq!(
+            (code.as_str(), message.as_str(), retryable),
+            ("LINT", "3 faults", false)
+        );
+        let Outcome::Failed {
+            code,
+            message,
+            retryable,
+        } = parse(b"", exit(3), "no disk").outcome
+        else {
             panic!("exit status 3 is a failure");
         };
-        assert_eq!((code.as_str(), message.as_str(), retryable), ("EXIT_3", "no disk", true));
+        assert_eq!(
+            (code.as_str(), message.as_str(), retryable),
+            ("EXIT_3", "no disk", true)
+        );
     }
 
     #[test]

@@ -8,9 +8,9 @@ use reeve_contracts::task::v1::work_request::Message as Say;
 use reeve_contracts::task::v1::work_response::Message as Hear;
 use reeve_contracts::task::v1::work_service_client::WorkServiceClient;
 use reeve_contracts::task::v1::{
-    CompleteBatch, CompleteTaskRequest, Credit, FailBatch, FailTaskRequest, Heartbeat, Hello, Lease,
-    LeaseRenewal, LeaseVerdict, ProgressBatch, ReportProgressRequest, TaskError, WorkRequest,
-    WorkResponse,
+    CompleteBatch, CompleteTaskRequest, Credit, FailBatch, FailTaskRequest, Heartbeat, Hello,
+    Lease, LeaseRenewal, LeaseVerdict, ProgressBatch, ReportProgressRequest, TaskError,
+    WorkRequest, WorkResponse,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -110,12 +110,16 @@ impl Worker {
         let mut client = WorkServiceClient::new(self.session.channel(Service::TaskQueue)?);
         for (_, say) in std::mem::take(&mut self.unconfirmed) {
             match say {
-                Say::Complete(batch) => for item in batch.items {
-                    answer(client.complete_task(self.session.request(item)).await)?;
-                },
-                Say::Fail(batch) => for item in batch.items {
-                    answer(client.fail_task(self.session.request(item)).await)?;
-                },
+                Say::Complete(batch) => {
+                    for item in batch.items {
+                        answer(client.complete_task(self.session.request(item)).await)?;
+                    }
+                }
+                Say::Fail(batch) => {
+                    for item in batch.items {
+                        answer(client.fail_task(self.session.request(item)).await)?;
+                    }
+                }
                 _ => {}
             }
         }
@@ -133,27 +137,44 @@ impl Worker {
     }
 
     fn held(&self) -> Say {
-        Say::Heartbeat(Heartbeat { lease_tokens: self.running.keys().cloned().collect() })
+        Say::Heartbeat(Heartbeat {
+            lease_tokens: self.running.keys().cloned().collect(),
+        })
     }
 
     async fn welcome(&mut self, hear: &mut Streaming<WorkResponse>) -> Result<Duration> {
-        let first = hear.message().await.map_err(|status| reeve_status::Fault::from(&status))?;
+        let first = hear
+            .message()
+            .await
+            .map_err(|status| reeve_status::Fault::from(&status))?;
         let Some(Hear::Welcome(welcome)) = first.and_then(|heard| heard.message) else {
             bail!("the task queue did not say welcome");
         };
         self.judge(&welcome.held);
-        let heartbeat = welcome.heartbeat_duration.as_ref().and_then(reeve_wellknown::std_duration);
-        Ok(heartbeat.filter(|every| !every.is_zero()).unwrap_or(Duration::from_secs(10)))
+        let heartbeat = welcome
+            .heartbeat_duration
+            .as_ref()
+            .and_then(reeve_wellknown::std_duration);
+        Ok(heartbeat
+            .filter(|every| !every.is_zero())
+            .unwrap_or(Duration::from_secs(10)))
     }
 
     fn hear(&mut self, heard: WorkResponse) {
         match heard.message {
-            Some(Hear::Assign(assign)) => assign.leases.into_iter().for_each(|lease| self.start(lease)),
+            Some(Hear::Assign(assign)) => assign
+                .leases
+                .into_iter()
+                .for_each(|lease| self.start(lease)),
             Some(Hear::Ack(ack)) => {
                 self.unconfirmed.remove(&ack.sequence);
                 self.judge(&ack.renewals);
                 for failure in ack.failures {
-                    tracing::warn!(reason = failure.reason, "a report was refused: {}", failure.message);
+                    tracing::warn!(
+                        reason = failure.reason,
+                        "a report was refused: {}",
+                        failure.message
+                    );
                 }
             }
             Some(Hear::Cancel(cancel)) => self.judge(&cancel.leases),
@@ -175,10 +196,16 @@ impl Worker {
 
     fn start(&mut self, lease: Lease) {
         let cancel = CancellationToken::new();
-        self.running.insert(lease.lease_token.clone(), cancel.clone());
+        self.running
+            .insert(lease.lease_token.clone(), cancel.clone());
         self.presence.busy_with(self.running.len());
         let finished = self.finished.0.clone();
-        let work = execute(self.args.exec.clone(), lease, self.progress.0.clone(), cancel);
+        let work = execute(
+            self.args.exec.clone(),
+            lease,
+            self.progress.0.clone(),
+            cancel,
+        );
         drop(reeve_runtime::spawn("task", async move {
             // The receiver lives as long as the worker.
             let _ = finished.send(work.await).await;
@@ -195,13 +222,23 @@ impl Worker {
     async fn report(&mut self, say: &mpsc::Sender<WorkRequest>, message: Say) -> Result<()> {
         self.sequence += 1;
         self.unconfirmed.insert(self.sequence, message.clone());
-        let request = WorkRequest { sequence: self.sequence, message: Some(message) };
+        let request = WorkRequest {
+            sequence: self.sequence,
+            message: Some(message),
+        };
         send(say, request).await
     }
 
     async fn say(&mut self, say: &mpsc::Sender<WorkRequest>, message: Say) -> Result<()> {
         self.sequence += 1;
-        send(say, WorkRequest { sequence: self.sequence, message: Some(message) }).await
+        send(
+            say,
+            WorkRequest {
+                sequence: self.sequence,
+                message: Some(message),
+            },
+        )
+        .await
     }
 }
 
@@ -213,7 +250,11 @@ async fn send(say: &mpsc::Sender<WorkRequest>, request: WorkRequest) -> Result<(
 }
 
 fn outcome(finished: Finished) -> Say {
-    let Finished { lease_token, outcome, usage } = finished;
+    let Finished {
+        lease_token,
+        outcome,
+        usage,
+    } = finished;
     match outcome {
         Outcome::Completed(result) => Say::Complete(CompleteBatch {
             items: vec![CompleteTaskRequest {
@@ -223,10 +264,18 @@ fn outcome(finished: Finished) -> Say {
                 usage,
             }],
         }),
-        Outcome::Failed { code, message, retryable } => Say::Fail(FailBatch {
+        Outcome::Failed {
+            code,
+            message,
+            retryable,
+        } => Say::Fail(FailBatch {
             items: vec![FailTaskRequest {
                 lease_token,
-                error: Some(TaskError { code, message, details: None }),
+                error: Some(TaskError {
+                    code,
+                    message,
+                    details: None,
+                }),
                 retryable,
                 retry_after_duration: None,
                 usage,

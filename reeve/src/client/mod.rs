@@ -74,12 +74,19 @@ pub async fn run(verb: Verb, out: &mut impl Write) -> Result<()> {
         }
         Verb::Budget(with) => finance::budget(&Session::open(&with.session)?, with.verb, out).await,
         Verb::Cost(with) => finance::cost(&Session::open(&with.session)?, with.verb, out).await,
-        Verb::Invoice(with) => finance::invoice(&Session::open(&with.session)?, with.verb, out).await,
+        Verb::Invoice(with) => {
+            finance::invoice(&Session::open(&with.session)?, with.verb, out).await
+        }
         Verb::Ledger(with) => finance::ledger(&Session::open(&with.session)?, with.verb, out).await,
-        Verb::Incident(with) => incidents::run(&Session::open(&with.session)?, with.verb, out).await,
+        Verb::Incident(with) => {
+            incidents::run(&Session::open(&with.session)?, with.verb, out).await
+        }
         Verb::Event(with) => events::event(&Session::open(&with.session)?, with.verb, out).await,
         Verb::Audit(with) => events::audit(&Session::open(&with.session)?, with.verb, out).await,
-        Verb::Key(With { verb: keys::Verb::Generate, .. }) => keys::generate(out),
+        Verb::Key(With {
+            verb: keys::Verb::Generate,
+            ..
+        }) => keys::generate(out),
         Verb::Key(with) => keys::run(&Session::open(&with.session)?, with.verb, out).await,
     }
 }

@@ -71,7 +71,11 @@ pub fn table(rows: &[&Json], columns: &[Column]) -> Table {
     table.load_preset(presets::NOTHING);
     table.set_header(columns.iter().map(|(head, _)| *head));
     for row in rows {
-        table.add_row(columns.iter().map(|(_, path)| Cell::new(text(field(row, path)))));
+        table.add_row(
+            columns
+                .iter()
+                .map(|(_, path)| Cell::new(text(field(row, path)))),
+        );
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -93,7 +97,11 @@ fn text(json: Option<&Json>) -> String {
         }
         // Money reads as people write it.
         Some(Json::Object(map)) if map.contains_key("currencyCode") => {
-            format!("{} {}", text(map.get("amount")), text(map.get("currencyCode")))
+            format!(
+                "{} {}",
+                text(map.get("amount")),
+                text(map.get("currencyCode"))
+            )
         }
         Some(other) => other.to_string(),
     }
@@ -106,9 +114,20 @@ fn name_of(item: &Json) -> &Json {
 /// Enum values lose the prefix that protobuf's naming asks for; empty texts show as a dash.
 fn plain(text: &str) -> String {
     const PREFIXES: [&str; 14] = [
-        "AGENT_STATE_", "AGENT_AVAILABILITY_", "TASK_STATE_", "PENDING_REASON_", "TASK_PRIORITY_",
-        "EXECUTION_STATE_", "EXECUTION_PHASE_", "STEP_STATE_", "APPROVAL_STATE_", "INVOICE_STATUS_",
-        "PAYMENT_STATUS_", "INCIDENT_STATUS_", "INCIDENT_SEVERITY_", "API_KEY_STATE_",
+        "AGENT_STATE_",
+        "AGENT_AVAILABILITY_",
+        "TASK_STATE_",
+        "PENDING_REASON_",
+        "TASK_PRIORITY_",
+        "EXECUTION_STATE_",
+        "EXECUTION_PHASE_",
+        "STEP_STATE_",
+        "APPROVAL_STATE_",
+        "INVOICE_STATUS_",
+        "PAYMENT_STATUS_",
+        "INCIDENT_STATUS_",
+        "INCIDENT_SEVERITY_",
+        "API_KEY_STATE_",
     ];
     if text.is_empty() {
         return "-".to_owned();
@@ -124,9 +143,15 @@ mod tests {
 
     #[test]
     fn a_message_prints_as_protobuf_json() {
-        let money = Money { amount: "1.20".into(), currency_code: "EUR".into() };
+        let money = Money {
+            amount: "1.20".into(),
+            currency_code: "EUR".into(),
+        };
         let json = json(&money).unwrap();
-        assert_eq!(json, serde_json::json!({"amount": "1.20", "currencyCode": "EUR"}));
+        assert_eq!(
+            json,
+            serde_json::json!({"amount": "1.20", "currencyCode": "EUR"})
+        );
     }
 
     #[test]
@@ -135,7 +160,13 @@ mod tests {
             "state": "TASK_STATE_PENDING", "cost": {"amount": "1.20", "currencyCode": "EUR"},
             "capabilities": [{"name": "lint"}, {"name": "test"}], "agent": "",
         });
-        let columns = [("STATE", "state"), ("COST", "cost"), ("CAN", "capabilities"), ("BY", "agent"), ("AT", "time")];
+        let columns = [
+            ("STATE", "state"),
+            ("COST", "cost"),
+            ("CAN", "capabilities"),
+            ("BY", "agent"),
+            ("AT", "time"),
+        ];
         let printed = table(&[&row], &columns).to_string();
         let cells: Vec<_> = printed.lines().nth(1).unwrap().split_whitespace().collect();
         assert_eq!(cells, ["PENDING", "1.20", "EUR", "lint,test", "-", "-"]);

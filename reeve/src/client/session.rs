@@ -68,7 +68,9 @@ pub struct Session {
 impl Session {
     /// From flags, the environment and the env file, in this order.
     pub fn open(args: &SessionArgs) -> Result<Self> {
-        let file = Home::find().map(|home| home.env_file()).filter(|path| path.exists());
+        let file = Home::find()
+            .map(|home| home.env_file())
+            .filter(|path| path.exists());
         let mut endpoints = match file {
             Some(path) => parse_env(&std::fs::read_to_string(path)?),
             None => HashMap::new(),
@@ -91,7 +93,12 @@ impl Session {
         let Some(key) = key else {
             bail!("no API key: set REEVE_API_KEY, or start a Reeve here with `make up`");
         };
-        Self::new(&key, endpoints, Duration::from_secs(args.timeout), args.output)
+        Self::new(
+            &key,
+            endpoints,
+            Duration::from_secs(args.timeout),
+            args.output,
+        )
     }
 
     /// To the Reeve that runs in a home, whatever the environment says.
@@ -100,8 +107,15 @@ impl Session {
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         let mut endpoints = parse_env(&text);
-        let key = endpoints.remove("REEVE_API_KEY").context("the env file has no API key")?;
-        Self::new(&key, endpoints, Duration::from_secs(args.timeout), args.output)
+        let key = endpoints
+            .remove("REEVE_API_KEY")
+            .context("the env file has no API key")?;
+        Self::new(
+            &key,
+            endpoints,
+            Duration::from_secs(args.timeout),
+            args.output,
+        )
     }
 
     /// The addresses, as environment variables for a client in another process.
@@ -116,10 +130,16 @@ impl Session {
         timeout: Duration,
         output: Format,
     ) -> Result<Self> {
-        let mut bearer: MetadataValue<Ascii> =
-            format!("Bearer {key}").parse().context("the API key has characters no key has")?;
+        let mut bearer: MetadataValue<Ascii> = format!("Bearer {key}")
+            .parse()
+            .context("the API key has characters no key has")?;
         bearer.set_sensitive(true);
-        Ok(Self { bearer, endpoints, timeout, output })
+        Ok(Self {
+            bearer,
+            endpoints,
+            timeout,
+            output,
+        })
     }
 
     /// A connection that opens at the first call.
@@ -148,20 +168,30 @@ impl Session {
     /// A call without a deadline, for streams.
     pub fn stream<M>(&self, message: M) -> tonic::Request<M> {
         let mut request = tonic::Request::new(message);
-        request.metadata_mut().insert("authorization", self.bearer.clone());
+        request
+            .metadata_mut()
+            .insert("authorization", self.bearer.clone());
         request
     }
 }
 
 /// The answer of a call, or its fault as people read it.
 pub fn answer<M>(result: Result<tonic::Response<M>, tonic::Status>) -> Result<M> {
-    result.map(tonic::Response::into_inner).map_err(|status| Fault::from(&status).into())
+    result
+        .map(tonic::Response::into_inner)
+        .map_err(|status| Fault::from(&status).into())
 }
 
 fn parse_env(text: &str) -> HashMap<String, String> {
-    let lines = text.lines().map(|line| line.strip_prefix("export ").unwrap_or(line));
-    let pairs = lines.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
-    pairs.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned())).collect()
+    let lines = text
+        .lines()
+        .map(|line| line.strip_prefix("export ").unwrap_or(line));
+    let pairs = lines
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('='));
+    pairs
+        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -171,6 +201,9 @@ mod tests {
     #[test]
     fn reads_what_a_shell_would_source() {
         let pairs = parse_env("# a comment = not a pair\nexport A=1\nB=2\n\n");
-        assert_eq!(pairs, HashMap::from([("A".into(), "1".into()), ("B".into(), "2".into())]));
+        assert_eq!(
+            pairs,
+            HashMap::from([("A".into(), "1".into()), ("B".into(), "2".into())])
+        );
     }
 }

@@ -62,7 +62,10 @@ pub async fn open<W: Write>(stage: &mut Stage<'_, W>) -> Result<Account> {
     let created = answer(budgets.create_budget(stage.session.request(request)).await)?;
     let budget = created.budget.context("no budget came back")?;
     stage.say("a rate card for words and seconds, and a budget of 5.00 USD")?;
-    Ok(Account { project_id, budget_id: budget.id })
+    Ok(Account {
+        project_id,
+        budget_id: budget.id,
+    })
 }
 
 /// Shows the costs, bills them and books the payment.
@@ -72,25 +75,44 @@ pub async fn bill<W: Write>(stage: &mut Stage<'_, W>, account: &Account) -> Resu
         let outcome = row.key.to_lowercase();
         stage.say(format!(
             "{outcome:<10} {:>3} attempts  {:>6} words in  {:>5} out  {}",
-            row.record_count, row.input_tokens, row.output_tokens, money(row.cost.as_ref())
+            row.record_count,
+            row.input_tokens,
+            row.output_tokens,
+            money(row.cost.as_ref())
         ))?;
     }
-    let total = costs.totals.first().map(|total| money(Some(total))).unwrap_or_default();
+    let total = costs
+        .totals
+        .first()
+        .map(|total| money(Some(total)))
+        .unwrap_or_default();
     let budget = budget(stage, account).await?;
     stage.say(format!(
         "budget: {} of {} spent, {} on hold",
-        money(budget.spent.as_ref()), money(budget.limit.as_ref()), money(budget.reserved.as_ref())
+        money(budget.spent.as_ref()),
+        money(budget.limit.as_ref()),
+        money(budget.reserved.as_ref())
     ))?;
-    stage.note("costs", format!("{total} for {ATTEMPTS} attempts, held and then spent from the budget"));
+    stage.note(
+        "costs",
+        format!("{total} for {ATTEMPTS} attempts, held and then spent from the budget"),
+    );
     let body = json!({"projectId": account.project_id, "dimension": "COST_DIMENSION_TASK"});
-    stage.grpcurl(Service::Finance, "reeve.finance.v1.UsageService/GetCostSummary", &body);
+    stage.grpcurl(
+        Service::Finance,
+        "reeve.finance.v1.UsageService/GetCostSummary",
+        &body,
+    );
     let invoice = invoice(stage, account).await?;
     pay(stage, &invoice).await?;
     verify(stage).await
 }
 
 /// Waits until every attempt has reached finance, through task-queue's events.
-async fn costs<W: Write>(stage: &Stage<'_, W>, account: &Account) -> Result<GetCostSummaryResponse> {
+async fn costs<W: Write>(
+    stage: &Stage<'_, W>,
+    account: &Account,
+) -> Result<GetCostSummaryResponse> {
     let session = stage.session.clone();
     let channel = session.channel(Service::Finance)?;
     stage
@@ -116,12 +138,17 @@ async fn budget<W: Write>(stage: &Stage<'_, W>, account: &Account) -> Result<Bud
     stage
         .until("the holds to end", || {
             let mut client = BudgetServiceClient::new(channel.clone());
-            let request = GetBudgetRequest { budget_id: account.budget_id.clone() };
+            let request = GetBudgetRequest {
+                budget_id: account.budget_id.clone(),
+            };
             let session = &session;
             async move {
                 let budget = answer(client.get_budget(session.request(request)).await)?.budget;
                 Ok(budget.filter(|budget| {
-                    budget.reserved.as_ref().is_none_or(|held| held.amount.trim_matches(['0', '.']).is_empty())
+                    budget
+                        .reserved
+                        .as_ref()
+                        .is_none_or(|held| held.amount.trim_matches(['0', '.']).is_empty())
                 }))
             }
         })
@@ -155,7 +182,10 @@ async fn invoice<W: Write>(stage: &mut Stage<'_, W>, account: &Account) -> Resul
     }))?;
     let draft = answer(client.create_invoice(stage.session.request(request)).await)?;
     let draft = draft.invoice.context("no invoice came back")?;
-    let request = IssueInvoiceRequest { invoice_id: draft.id, etag: draft.etag };
+    let request = IssueInvoiceRequest {
+        invoice_id: draft.id,
+        etag: draft.etag,
+    };
     let issued = answer(client.issue_invoice(stage.session.request(request)).await)?;
     let invoice = issued.invoice.context("no invoice came back")?;
     let request: RenderInvoiceRequest = input::message(json!({
@@ -167,11 +197,25 @@ async fn invoice<W: Write>(stage: &mut Stage<'_, W>, account: &Account) -> Resul
     let total = total(&invoice)?;
     stage.say(format!(
         "invoice {} over {}: {} ({} bytes)",
-        invoice.invoice_number, money(Some(&total)), path.display(), rendered.content.len()
+        invoice.invoice_number,
+        money(Some(&total)),
+        path.display(),
+        rendered.content.len()
     ))?;
-    stage.note("invoice", format!("{} issued over {}, PDF written", invoice.invoice_number, money(Some(&total))));
+    stage.note(
+        "invoice",
+        format!(
+            "{} issued over {}, PDF written",
+            invoice.invoice_number,
+            money(Some(&total))
+        ),
+    );
     let body = json!({"invoiceId": invoice.id});
-    stage.grpcurl(Service::Finance, "reeve.finance.v1.InvoiceService/GetInvoice", &body);
+    stage.grpcurl(
+        Service::Finance,
+        "reeve.finance.v1.InvoiceService/GetInvoice",
+        &body,
+    );
     Ok(invoice)
 }
 
@@ -187,8 +231,15 @@ async fn pay<W: Write>(stage: &mut Stage<'_, W>, invoice: &Invoice) -> Result<()
     }))?;
     let recorded = answer(client.record_payment(stage.session.request(request)).await)?;
     let paid = recorded.invoice.context("no invoice came back")?;
-    let status = paid.status().as_str_name().trim_start_matches("INVOICE_STATUS_").to_owned();
-    stage.say(format!("a bank transfer of {} is recorded; the invoice is {status}", money(Some(&total))))?;
+    let status = paid
+        .status()
+        .as_str_name()
+        .trim_start_matches("INVOICE_STATUS_")
+        .to_owned();
+    stage.say(format!(
+        "a bank transfer of {} is recorded; the invoice is {status}",
+        money(Some(&total))
+    ))?;
     stage.note("payment", format!("recorded; the invoice is {status}"));
     Ok(())
 }
@@ -204,16 +255,31 @@ async fn verify<W: Write>(stage: &mut Stage<'_, W>) -> Result<()> {
         "the ledger balances: {} postings in {} transactions sum to zero",
         verified.entry_count, verified.journal_count
     ))?;
-    stage.note("ledger", format!("{} postings, sum zero", verified.entry_count));
-    stage.grpcurl(Service::Finance, "reeve.finance.v1.LedgerService/VerifyLedger", &json!({}));
+    stage.note(
+        "ledger",
+        format!("{} postings, sum zero", verified.entry_count),
+    );
+    stage.grpcurl(
+        Service::Finance,
+        "reeve.finance.v1.LedgerService/VerifyLedger",
+        &json!({}),
+    );
     Ok(())
 }
 
 fn total(invoice: &Invoice) -> Result<Money> {
-    let totals = invoice.totals.as_ref().context("the invoice has no totals")?;
-    totals.grand_total.clone().context("the invoice has no total")
+    let totals = invoice
+        .totals
+        .as_ref()
+        .context("the invoice has no totals")?;
+    totals
+        .grand_total
+        .clone()
+        .context("the invoice has no total")
 }
 
 fn money(money: Option<&Money>) -> String {
-    money.map(|money| format!("{} {}", money.amount, money.currency_code)).unwrap_or_default()
+    money
+        .map(|money| format!("{} {}", money.amount, money.currency_code))
+        .unwrap_or_default()
 }

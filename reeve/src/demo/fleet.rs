@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use reeve_contracts::agent::v1::agent_service_client::AgentServiceClient;
 use reeve_contracts::agent::v1::{AgentState, ListAgentsRequest};
-use reeve_contracts::identity::v1::identity_service_client::IdentityServiceClient;
 use reeve_contracts::identity::v1::CreateApiKeyRequest;
+use reeve_contracts::identity::v1::identity_service_client::IdentityServiceClient;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::process::{Child, Command};
@@ -17,7 +17,11 @@ use tokio::time::timeout;
 use super::stage::Stage;
 use crate::client::session::{Service, answer};
 
-const ROLES: [(&str, &str); 3] = [("lint", "quality"), ("validate", "quality"), ("change", "code")];
+const ROLES: [(&str, &str); 3] = [
+    ("lint", "quality"),
+    ("validate", "quality"),
+    ("change", "code"),
+];
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The agents' processes; killed when this is dropped.
@@ -36,7 +40,10 @@ impl Fleet {
                 .args(["--name", &format!("{role}-{}", stage.run)])
                 .args(["--concurrency", "2"])
                 .arg("--exec")
-                .arg(format!("{} demo-agent", quoted(&program.display().to_string())))
+                .arg(format!(
+                    "{} demo-agent",
+                    quoted(&program.display().to_string())
+                ))
                 .env("REEVE_API_KEY", &key)
                 .envs(stage.session.variables())
                 .stdin(Stdio::null())
@@ -51,15 +58,25 @@ impl Fleet {
         for (role, _) in ROLES {
             wait_active(stage, &format!("{role}-{}", stage.run), role).await?;
         }
-        stage.note("agents", format!("{} registered, ACTIVE, in their own processes", ROLES.len()));
-        stage.grpcurl(Service::AgentRegistry, "reeve.agent.v1.AgentService/ListAgents", &json!({}));
+        stage.note(
+            "agents",
+            format!("{} registered, ACTIVE, in their own processes", ROLES.len()),
+        );
+        stage.grpcurl(
+            Service::AgentRegistry,
+            "reeve.agent.v1.AgentService/ListAgents",
+            &json!({}),
+        );
         Ok(Self(children))
     }
 
     /// Asks the agents to leave, which they do in order.
     pub async fn stop(mut self) {
         for child in &self.0 {
-            let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+            let pid = child
+                .id()
+                .and_then(|id| i32::try_from(id).ok())
+                .and_then(Pid::from_raw);
             if let Some(pid) = pid {
                 let _ = kill_process(pid, Signal::TERM);
             }
@@ -79,7 +96,11 @@ async fn agent_key<W: Write>(stage: &mut Stage<'_, W>) -> Result<String> {
         "kind": "PRINCIPAL_KIND_AGENT",
         "permissions": ["agents.*", "tasks.work"],
     }))?;
-    let created = answer(identity.create_api_key(stage.session.request(request)).await)?;
+    let created = answer(
+        identity
+            .create_api_key(stage.session.request(request))
+            .await,
+    )?;
     stage.say("an API key of kind AGENT, which may work and nothing else")?;
     Ok(created.secret)
 }
@@ -95,7 +116,9 @@ async fn wait_active<W: Write>(stage: &mut Stage<'_, W>, name: &str, role: &str)
             let session = &session;
             async move {
                 let agents = answer(client.list_agents(session.request(request?)).await)?.agents;
-                Ok(agents.into_iter().find(|agent| agent.state() == AgentState::Active))
+                Ok(agents
+                    .into_iter()
+                    .find(|agent| agent.state() == AgentState::Active))
             }
         })
         .await?;

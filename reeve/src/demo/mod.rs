@@ -49,7 +49,9 @@ pub struct DemoArgs {
 pub async fn run(args: &DemoArgs, out: &mut impl Write) -> Result<()> {
     for input in INPUTS {
         if !Path::new(input).exists() {
-            bail!("{input} is not here: run the demo from the root of the repository (`make demo`)");
+            bail!(
+                "{input} is not here: run the demo from the root of the repository (`make demo`)"
+            );
         }
     }
     let home = Home::open(&args.home)?;
@@ -76,8 +78,16 @@ pub async fn run(args: &DemoArgs, out: &mut impl Write) -> Result<()> {
     }
     shown?;
     if found.is_none() {
-        writeln!(out, "Everything that the demo started has stopped; its results stay in {}.", args.home.join("demo").display())?;
-        writeln!(out, "To look around yourself: make up, then source {}", home.env_file().display())?;
+        writeln!(
+            out,
+            "Everything that the demo started has stopped; its results stay in {}.",
+            args.home.join("demo").display()
+        )?;
+        writeln!(
+            out,
+            "To look around yourself: make up, then source {}",
+            home.env_file().display()
+        )?;
     }
     Ok(())
 }
@@ -89,10 +99,18 @@ fn running_here(home: &Home) -> Option<u32> {
 }
 
 async fn show(home: &Home, args: &DemoArgs, out: &mut impl Write) -> Result<()> {
-    let session = Session::of_home(home, &SessionArgs { api_key: None, output: Format::Table, timeout: 30 })?;
+    let session = Session::of_home(
+        home,
+        &SessionArgs {
+            api_key: None,
+            output: Format::Table,
+            timeout: 30,
+        },
+    )?;
     let run = chrono::Utc::now().format("%Y%m%d-%H%M%S").to_string();
     let folder = home.join("demo").join(&run);
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
     let mut stage = Stage::new(out, session, run, folder);
 
     stage.title("1. Agents register, each a process of its own")?;

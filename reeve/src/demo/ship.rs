@@ -30,10 +30,18 @@ pub async fn ship<W: Write>(
     let channel = stage.session.channel(Service::WorkflowEngine)?;
     let mut client = WorkflowServiceClient::new(channel);
     let workflow: Workflow = input::parse(DEFINITION)?;
-    let request = CreateWorkflowRequest { request_id: String::new(), workflow: Some(workflow) };
+    let request = CreateWorkflowRequest {
+        request_id: String::new(),
+        workflow: Some(workflow),
+    };
     let created = answer(client.create_workflow(stage.session.request(request)).await)?;
     let workflow = created.workflow.context("no workflow came back")?;
-    stage.say(format!("{} version {}, digest {}…", workflow.name, workflow.version, short(&workflow.digest)))?;
+    stage.say(format!(
+        "{} version {}, digest {}…",
+        workflow.name,
+        workflow.version,
+        short(&workflow.digest)
+    ))?;
 
     let execution_id = start(stage, account, "examples/manifests/web.yaml").await?;
     let state = follow(stage, &execution_id, hold).await?;
@@ -42,14 +50,36 @@ pub async fn ship<W: Write>(
     }
     let applied = stage.folder.join("applied/web.yaml");
     let text = std::fs::read_to_string(&applied).context("the change was not applied")?;
-    let line = text.lines().find(|line| line.contains("replicas:")).unwrap_or_default();
-    stage.say(format!("applied: {} now says \"{}\"", applied.display(), line.trim()))?;
-    stage.note("workflow", "COMPLETED: 4 checks and changes, 1 retry, 1 step skipped, 1 approval");
+    let line = text
+        .lines()
+        .find(|line| line.contains("replicas:"))
+        .unwrap_or_default();
+    stage.say(format!(
+        "applied: {} now says \"{}\"",
+        applied.display(),
+        line.trim()
+    ))?;
+    stage.note(
+        "workflow",
+        "COMPLETED: 4 checks and changes, 1 retry, 1 step skipped, 1 approval",
+    );
     let body = json!({"executionId": execution_id});
-    stage.grpcurl(Service::WorkflowEngine, "reeve.workflow.v1.WorkflowService/GetExecution", &body);
-    stage.grpcurl(Service::WorkflowEngine, "reeve.workflow.v1.WorkflowService/GetHistory", &body);
+    stage.grpcurl(
+        Service::WorkflowEngine,
+        "reeve.workflow.v1.WorkflowService/GetExecution",
+        &body,
+    );
+    stage.grpcurl(
+        Service::WorkflowEngine,
+        "reeve.workflow.v1.WorkflowService/GetHistory",
+        &body,
+    );
     let tasks = json!({"filter": {"originResourceId": execution_id}});
-    stage.grpcurl(Service::TaskQueue, "reeve.task.v1.TaskService/ListTasks", &tasks);
+    stage.grpcurl(
+        Service::TaskQueue,
+        "reeve.task.v1.TaskService/ListTasks",
+        &tasks,
+    );
     Ok(())
 }
 
@@ -128,9 +158,16 @@ fn show<W: Write>(
         let state = now.0.as_str_name().trim_start_matches("STEP_STATE_");
         let mut line = format!("{:>3}%  {:<9} {state}", status.progress, step.step_id);
         if step.attempt > 1 {
-            line.push_str(&format!(" (attempt {} of {})", step.attempt, step.max_attempts));
+            line.push_str(&format!(
+                " (attempt {} of {})",
+                step.attempt, step.max_attempts
+            ));
         }
-        if let Some(error) = step.error.as_ref().filter(|error| !error.message.is_empty()) {
+        if let Some(error) = step
+            .error
+            .as_ref()
+            .filter(|error| !error.message.is_empty())
+        {
             line.push_str(&format!(": {} {}", error.code, error.message));
         } else if !step.note.is_empty() {
             line.push_str(&format!(": {}", step.note));
@@ -143,7 +180,9 @@ fn show<W: Write>(
 /// Reads what is to be approved, shows it, and approves exactly that.
 async fn approve<W: Write>(stage: &mut Stage<'_, W>, approval_id: &str) -> Result<()> {
     let mut client = ApprovalServiceClient::new(stage.session.channel(Service::WorkflowEngine)?);
-    let request = GetApprovalRequest { approval_id: approval_id.to_owned() };
+    let request = GetApprovalRequest {
+        approval_id: approval_id.to_owned(),
+    };
     let approval = answer(client.get_approval(stage.session.request(request)).await)?
         .approval
         .context("no approval came back")?;
@@ -158,10 +197,20 @@ async fn approve<W: Write>(stage: &mut Stage<'_, W>, approval_id: &str) -> Resul
         "comment": "seen in the demo",
     }))?;
     answer(client.decide_approval(stage.session.request(request)).await)?;
-    stage.say(format!("approved the artifact with digest {}…", short(&approval.subject_digest)))?;
+    stage.say(format!(
+        "approved the artifact with digest {}…",
+        short(&approval.subject_digest)
+    ))?;
     let body: Json = json!({"executionId": approval.execution_id});
-    stage.grpcurl(Service::WorkflowEngine, "reeve.workflow.v1.ApprovalService/ListApprovals", &body);
-    stage.note("approval", format!("bound to digest {}…", short(&approval.subject_digest)));
+    stage.grpcurl(
+        Service::WorkflowEngine,
+        "reeve.workflow.v1.ApprovalService/ListApprovals",
+        &body,
+    );
+    stage.note(
+        "approval",
+        format!("bound to digest {}…", short(&approval.subject_digest)),
+    );
     Ok(())
 }
 

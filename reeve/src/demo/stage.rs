@@ -56,7 +56,8 @@ impl<'a, W: Write> Stage<'a, W> {
     /// Notes a result for the table at the end.
     pub fn note(&mut self, what: &str, outcome: impl Into<String>) {
         let seconds = format!("{:.1}", self.began.elapsed().as_secs_f64());
-        self.happened.push(json!({"at": seconds, "what": what, "outcome": outcome.into()}));
+        self.happened
+            .push(json!({"at": seconds, "what": what, "outcome": outcome.into()}));
     }
 
     /// Notes how to see a part oneself.
@@ -93,8 +94,18 @@ impl<'a, W: Write> Stage<'a, W> {
     pub fn summary(mut self) -> Result<()> {
         self.title("What happened")?;
         let rows: Vec<_> = self.happened.iter().collect();
-        writeln!(self.out, "{}", table(&rows, &[("SECOND", "at"), ("WHAT", "what"), ("OUTCOME", "outcome")]))?;
-        writeln!(self.out, "\nSee each part yourself while Reeve runs (make up; source .reeve/env):")?;
+        writeln!(
+            self.out,
+            "{}",
+            table(
+                &rows,
+                &[("SECOND", "at"), ("WHAT", "what"), ("OUTCOME", "outcome")]
+            )
+        )?;
+        writeln!(
+            self.out,
+            "\nSee each part yourself while Reeve runs (make up; source .reeve/env):"
+        )?;
         for (_, call) in &self.calls {
             writeln!(self.out, "  {call}")?;
         }

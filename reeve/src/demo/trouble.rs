@@ -27,7 +27,10 @@ pub async fn break_and_mend<W: Write>(stage: &mut Stage<'_, W>, account: &Accoun
     let execution_id = start(stage, account, "examples/manifests/broken.yaml").await?;
     let state = follow(stage, &execution_id, Duration::ZERO).await?;
     if state != ExecutionState::Failed {
-        bail!("the execution over a broken manifest ended {}", state.as_str_name());
+        bail!(
+            "the execution over a broken manifest ended {}",
+            state.as_str_name()
+        );
     }
     stage.note("broken run", "FAILED once its retries were used up");
     let channel = stage.session.channel(Service::Incident)?;
@@ -94,7 +97,10 @@ async fn work_off<W: Write>(
     }))?;
     let closed = answer(client.close_incident(session.request(request)).await)?;
     stage.say("acknowledged, investigated, resolved, verified and closed")?;
-    stage.note("response", "acknowledged, resolved with root cause, verified, closed");
+    stage.note(
+        "response",
+        "acknowledged, resolved with root cause, verified, closed",
+    );
     closed.incident.context("no incident came back")
 }
 
@@ -106,26 +112,47 @@ async fn postmortem<W: Write>(
     let mut client = IncidentServiceClient::new(channel.clone());
     let request: GetPostmortemRequest = input::message(json!({"incidentId": incident_id}))?;
     let written = answer(client.get_postmortem(stage.session.request(request)).await)?;
-    let text = written.postmortem.context("no post-mortem came back")?.markdown;
+    let text = written
+        .postmortem
+        .context("no post-mortem came back")?
+        .markdown;
     let path = stage.folder.join("postmortem.md");
     std::fs::write(&path, &text)?;
     for line in text.lines().filter(|line| !line.trim().is_empty()).take(8) {
         stage.say(format!("| {line}"))?;
     }
-    stage.say(format!("post-mortem: {} ({} lines)", path.display(), text.lines().count()))?;
-    stage.note("post-mortem", format!("{} lines of Markdown", text.lines().count()));
+    stage.say(format!(
+        "post-mortem: {} ({} lines)",
+        path.display(),
+        text.lines().count()
+    ))?;
+    stage.note(
+        "post-mortem",
+        format!("{} lines of Markdown", text.lines().count()),
+    );
     let body = json!({"incidentId": incident_id});
-    stage.grpcurl(Service::Incident, "reeve.incident.v1.IncidentService/GetIncident", &body);
+    stage.grpcurl(
+        Service::Incident,
+        "reeve.incident.v1.IncidentService/GetIncident",
+        &body,
+    );
     Ok(())
 }
 
 /// Counts what the log of all services holds of this tenant.
 async fn events<W: Write>(stage: &mut Stage<'_, W>, channel: &Channel) -> Result<()> {
     let mut client = EventServiceClient::new(channel.clone());
-    let mut request = ListEventsRequest { page_size: 1_000, ..ListEventsRequest::default() };
+    let mut request = ListEventsRequest {
+        page_size: 1_000,
+        ..ListEventsRequest::default()
+    };
     let mut count = 0;
     loop {
-        let page = answer(client.list_events(stage.session.request(request.clone())).await)?;
+        let page = answer(
+            client
+                .list_events(stage.session.request(request.clone()))
+                .await,
+        )?;
         count += page.events.len();
         if page.next_page_token.is_empty() {
             break;
@@ -133,7 +160,15 @@ async fn events<W: Write>(stage: &mut Stage<'_, W>, channel: &Channel) -> Result
         request.page_token = page.next_page_token;
     }
     stage.note("events", format!("{count} in the log of all services"));
-    stage.grpcurl(Service::Incident, "reeve.event.v1.EventService/ListEvents", &json!({}));
-    stage.grpcurl(Service::Incident, "reeve.audit.v1.AuditService/VerifyAuditLog", &json!({}));
+    stage.grpcurl(
+        Service::Incident,
+        "reeve.event.v1.EventService/ListEvents",
+        &json!({}),
+    );
+    stage.grpcurl(
+        Service::Incident,
+        "reeve.audit.v1.AuditService/VerifyAuditLog",
+        &json!({}),
+    );
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{Instant, sleep, timeout};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -41,6 +41,9 @@ pub struct ServiceChild {
     ports: Ports,
     variables: Vec<(String, String)>,
     child: Child,
+    // Open for as long as this process lives. Left inside `child` it would be closed by the first
+    // wait for it, and the service would take that for the end of its supervisor.
+    lifeline: Option<ChildStdin>,
     started: Instant,
     pause: Duration,
     restarts: u32,
@@ -48,11 +51,24 @@ pub struct ServiceChild {
 
 impl ServiceChild {
     /// Starts a service.
-    pub fn start(home: &Home, index: usize, ports: Ports, variables: Vec<(String, String)>) -> Result<Self> {
+    pub fn start(
+        home: &Home,
+        index: usize,
+        ports: Ports,
+        variables: Vec<(String, String)>,
+    ) -> Result<Self> {
         let name = SERVICES[index];
-        let child = spawn(home, name, &variables)?;
-        let started = Instant::now();
-        Ok(Self { name, ports, variables, child, started, pause: FIRST_PAUSE, restarts: 0 })
+        let mut child = spawn(home, name, &variables)?;
+        Ok(Self {
+            name,
+            ports,
+            variables,
+            lifeline: child.stdin.take(),
+            child,
+            started: Instant::now(),
+            pause: FIRST_PAUSE,
+            restarts: 0,
+        })
     }
 
     /// For `services.json`.
@@ -72,14 +88,23 @@ impl ServiceChild {
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
                 let log = home.log(self.name)?;
-                bail!("{} ended with {status} instead of starting; see {}", self.name, log.display());
+                bail!(
+                    "{} ended with {status} instead of starting; see {}",
+                    self.name,
+                    log.display()
+                );
             }
             if is_serving(self.ports.grpc).await {
                 return Ok(());
             }
             sleep(Duration::from_millis(20)).await;
         }
-        bail!("{} is not ready after {} s; see {}", self.name, START_PATIENCE.as_secs(), home.log(self.name)?.display())
+        bail!(
+            "{} is not ready after {} s; see {}",
+            self.name,
+            START_PATIENCE.as_secs(),
+            home.log(self.name)?.display()
+        )
     }
 
     /// Waits until the process ends, starts it again, and says why.
@@ -91,14 +116,24 @@ impl ServiceChild {
         sleep(self.pause).await;
         self.pause = (self.pause * 2).min(GREATEST_PAUSE);
         self.child = spawn(home, self.name, &self.variables)?;
+        self.lifeline = self.child.stdin.take();
         self.started = Instant::now();
         self.restarts += 1;
-        Ok(format!("{} ended with {status} and was started again", self.name))
+        Ok(format!(
+            "{} ended with {status} and was started again",
+            self.name
+        ))
     }
 
-    /// Asks the process to stop, and insists when it does not.
+    /// Asks the process to stop, and insists when it does not. The lifeline stays open meanwhile: its
+    /// end would be a second request, and a second request means at once.
     pub async fn stop(mut self) {
-        if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) {
+        if let Some(pid) = self
+            .child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw)
+        {
             // An error means that the process has ended by itself.
             let _ = kill_process(pid, Signal::TERM);
         }
@@ -110,11 +145,18 @@ impl ServiceChild {
 
 fn spawn(home: &Home, name: &str, variables: &[(String, String)]) -> Result<Child> {
     let path = home.log(name)?;
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)?;
     let program = std::env::current_exe().context("cannot find this program again")?;
     Command::new(program)
         .args(["serve", name, "--until-stdin-closes"])
-        .envs(variables.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+        .envs(
+            variables
+                .iter()
+                .map(|(key, value)| (key.as_str(), value.as_str())),
+        )
         // The pipe closes when this process ends, however it ends, and the service then stops.
         .stdin(Stdio::piped())
         .stdout(log.try_clone()?)
@@ -127,12 +169,19 @@ fn spawn(home: &Home, name: &str, variables: &[(String, String)]) -> Result<Chil
 }
 
 async fn is_serving(port: u16) -> bool {
-    let Ok(endpoint) = tonic::transport::Endpoint::from_shared(format!("http://127.0.0.1:{port}")) else {
+    let Ok(endpoint) = tonic::transport::Endpoint::from_shared(format!("http://127.0.0.1:{port}"))
+    else {
         return false;
     };
-    let Ok(channel) = endpoint.connect_timeout(Duration::from_secs(1)).connect().await else {
+    let Ok(channel) = endpoint
+        .connect_timeout(Duration::from_secs(1))
+        .connect()
+        .await
+    else {
         return false;
     };
-    let check = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
+    let check = HealthClient::new(channel)
+        .check(HealthCheckRequest::default())
+        .await;
     check.is_ok_and(|answer| answer.get_ref().status() == ServingStatus::Serving)
 }

@@ -76,8 +76,11 @@ async fn detach(home: &Home, args: &UpArgs, out: &mut impl std::io::Write) -> Re
         command.arg("--port-offset").arg(offset.to_string());
     }
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let mut child =
-        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).spawn()?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file)
+        .spawn()?;
     let deadline = Instant::now() + Duration::from_secs(120);
     while !home.services_file().exists() {
         if let Some(status) = child.try_wait()? {
@@ -90,17 +93,27 @@ async fn detach(home: &Home, args: &UpArgs, out: &mut impl std::io::Write) -> Re
         sleep(Duration::from_millis(50)).await;
     }
     write!(out, "{}", std::fs::read_to_string(&log).unwrap_or_default())?;
-    writeln!(out, "running in the background as process {}; `make down` stops it", child.id())?;
+    writeln!(
+        out,
+        "running in the background as process {}; `make down` stops it",
+        child.id()
+    )?;
     Ok(())
 }
 
 /// `reeve down`: stops what `reeve up` started with the same home.
 pub async fn down(path: &std::path::Path, out: &mut impl std::io::Write) -> Result<()> {
-    let Some(pid) = path.is_dir().then(|| reeve_launcher::holder(&path.join("servers"))).flatten() else {
+    let Some(pid) = path
+        .is_dir()
+        .then(|| reeve_launcher::holder(&path.join("servers")))
+        .flatten()
+    else {
         writeln!(out, "nothing runs here")?;
         return Ok(());
     };
-    let process = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let process = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
     let process = process.context("the lock names no process")?;
     rustix::process::kill_process(process, rustix::process::Signal::TERM)
         .with_context(|| format!("cannot stop process {pid}"))?;

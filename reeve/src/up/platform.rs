@@ -29,7 +29,8 @@ impl Platform {
     /// Starts everything and waits until it is ready.
     pub async fn start(home: Home, port_offset: Option<u16>) -> Result<Self> {
         let options = Options::durable(home.servers(), home.tools());
-        let servers = tokio::task::spawn_blocking(move || PrivateServers::start(&options)).await??;
+        let servers =
+            tokio::task::spawn_blocking(move || PrivateServers::start(&options)).await??;
         let _ = std::fs::remove_file(home.services_file());
         let secrets = Secrets::load(&home)?;
         let password = AppPassword::Set(secrets.app_password.clone());
@@ -37,16 +38,26 @@ impl Platform {
         reeve_postgres::ensure_database(&servers.postgres().admin_url("postgres"), DATABASE)
             .await
             .context("cannot create the database")?;
-        reeve_postgres::migrate(&servers.postgres().admin_url(DATABASE), &all.iter().collect::<Vec<_>>(), &password)
-            .await
-            .context("cannot prepare the database")?;
+        reeve_postgres::migrate(
+            &servers.postgres().admin_url(DATABASE),
+            &all.iter().collect::<Vec<_>>(),
+            &password,
+        )
+        .await
+        .context("cannot prepare the database")?;
         let choice = ports::choose(port_offset)?;
         let mut children = Vec::new();
         for (index, ports) in choice.ports.into_iter().enumerate() {
             let variables = variables(&servers, &secrets, &choice.ports, index);
             children.push(ServiceChild::start(&home, index, ports, variables)?);
         }
-        let mut platform = Self { home, secrets, choice, children, servers };
+        let mut platform = Self {
+            home,
+            secrets,
+            choice,
+            children,
+            servers,
+        };
         for child in &mut platform.children {
             child.ready(&platform.home).await?;
         }
@@ -94,8 +105,16 @@ impl Platform {
     /// Tells a person where everything is.
     pub fn describe(&self, out: &mut impl Write) -> Result<()> {
         self.describe_ports(out)?;
-        writeln!(out, "  PostgreSQL and Redis are private to this folder; logs are in {}", self.home.join("logs").display())?;
-        writeln!(out, "  source {}   gives a shell what clients need", self.home.env_file().display())?;
+        writeln!(
+            out,
+            "  PostgreSQL and Redis are private to this folder; logs are in {}",
+            self.home.join("logs").display()
+        )?;
+        writeln!(
+            out,
+            "  source {}   gives a shell what clients need",
+            self.home.env_file().display()
+        )?;
         writeln!(out, "Ctrl-C stops it all.")?;
         Ok(())
     }
@@ -107,30 +126,45 @@ impl Platform {
         }
         writeln!(out, "Reeve is up:")?;
         for (name, ports) in SERVICES.iter().zip(self.choice.ports) {
-            writeln!(out, "  {name:<16} gRPC 127.0.0.1:{}   http://127.0.0.1:{}/metrics", ports.grpc, ports.admin)?;
+            writeln!(
+                out,
+                "  {name:<16} gRPC 127.0.0.1:{}   http://127.0.0.1:{}/metrics",
+                ports.grpc, ports.admin
+            )?;
         }
         Ok(())
     }
 
     fn write_env(&self) -> Result<()> {
         let mut text = String::from("# What a client of this Reeve needs. Holds a secret.\n");
-        text.push_str(&format!("export REEVE_API_KEY={}\n", self.secrets.admin_key));
+        text.push_str(&format!(
+            "export REEVE_API_KEY={}\n",
+            self.secrets.admin_key
+        ));
         for (index, name) in SERVICES.iter().enumerate() {
             let variable = name.to_uppercase().replace('-', "_");
-            text.push_str(&format!("export REEVE_{variable}={}\n", self.address(index)));
+            text.push_str(&format!(
+                "export REEVE_{variable}={}\n",
+                self.address(index)
+            ));
         }
         write_private(&self.home.env_file(), &text)
     }
 
     fn write_services(&self) -> Result<()> {
         let rows: Vec<_> = self.children.iter().map(ServiceChild::row).collect();
-        write_private(&self.home.services_file(), &serde_json::to_string_pretty(&rows)?)
+        write_private(
+            &self.home.services_file(),
+            &serde_json::to_string_pretty(&rows)?,
+        )
     }
 }
 
 /// Waits for the first child that dies, and starts it again.
 async fn first_death(children: &mut [ServiceChild], home: &Home) -> Result<String> {
-    let deaths = children.iter_mut().map(|child| Box::pin(child.revive(home)));
+    let deaths = children
+        .iter_mut()
+        .map(|child| Box::pin(child.revive(home)));
     futures::future::select_all(deaths).await.0
 }
 
@@ -142,13 +176,24 @@ fn variables(
     index: usize,
 ) -> Vec<(String, String)> {
     let role = format!("{}_app", SERVICES[index].replace('-', "_"));
-    let database = servers.postgres().url(&role, &secrets.app_password, DATABASE);
+    let database = servers
+        .postgres()
+        .url(&role, &secrets.app_password, DATABASE);
     let mut variables = vec![
-        ("REEVE_GRPC__LISTEN".to_owned(), format!("127.0.0.1:{}", ports[index].grpc)),
-        ("REEVE_ADMIN__LISTEN".to_owned(), format!("127.0.0.1:{}", ports[index].admin)),
+        (
+            "REEVE_GRPC__LISTEN".to_owned(),
+            format!("127.0.0.1:{}", ports[index].grpc),
+        ),
+        (
+            "REEVE_ADMIN__LISTEN".to_owned(),
+            format!("127.0.0.1:{}", ports[index].admin),
+        ),
         ("REEVE_DATABASE__URL".to_owned(), database),
         ("REEVE_REDIS__URL".to_owned(), servers.redis().url()),
-        ("REEVE_AUTH__SERVICE_TOKEN_SECRET".to_owned(), secrets.service_token_secret.clone()),
+        (
+            "REEVE_AUTH__SERVICE_TOKEN_SECRET".to_owned(),
+            secrets.service_token_secret.clone(),
+        ),
         ("REEVE_DRAIN__NOTICE".to_owned(), "0s".to_owned()),
     ];
     for (peer, ports) in SERVICES.iter().zip(ports) {
@@ -156,8 +201,14 @@ fn variables(
         variables.push((key, format!("http://127.0.0.1:{}", ports.grpc)));
     }
     if index == 0 {
-        variables.push(("REEVE_AUTH__API_KEY_PEPPER".to_owned(), secrets.api_key_pepper.clone()));
-        variables.push(("REEVE_BOOTSTRAP__ADMIN_KEY".to_owned(), secrets.admin_key.clone()));
+        variables.push((
+            "REEVE_AUTH__API_KEY_PEPPER".to_owned(),
+            secrets.api_key_pepper.clone(),
+        ));
+        variables.push((
+            "REEVE_BOOTSTRAP__ADMIN_KEY".to_owned(),
+            secrets.admin_key.clone(),
+        ));
     }
     variables
 }

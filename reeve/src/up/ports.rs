@@ -5,8 +5,13 @@ use std::net::{Ipv4Addr, TcpListener};
 use anyhow::{Result, bail};
 
 /// The five services, in the order of their ports.
-pub const SERVICES: [&str; 5] =
-    ["agent-registry", "task-queue", "workflow-engine", "finance", "incident"];
+pub const SERVICES: [&str; 5] = [
+    "agent-registry",
+    "task-queue",
+    "workflow-engine",
+    "finance",
+    "incident",
+];
 
 const FIRST_GRPC: u16 = 7101;
 const FIRST_ADMIN: u16 = 9101;
@@ -37,7 +42,10 @@ pub fn choose(offset: Option<u16>) -> Result<Choice> {
         if let Some(taken) = first_taken(&ports) {
             bail!("port {taken} is in use by another program; choose another --port-offset");
         }
-        return Ok(Choice { ports, notice: None });
+        return Ok(Choice {
+            ports,
+            notice: None,
+        });
     }
     let usual_taken = first_taken(&shifted(0));
     for offset in (0..TRIES).map(|step| step * STEP) {
@@ -64,7 +72,8 @@ fn shifted(offset: u16) -> [Ports; 5] {
 
 fn first_taken(ports: &[Ports]) -> Option<u16> {
     let all = ports.iter().flat_map(|pair| [pair.grpc, pair.admin]);
-    all.into_iter().find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_err())
+    all.into_iter()
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_err())
 }
 
 #[cfg(test)]
@@ -85,7 +94,10 @@ mod tests {
         let held = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = held.local_addr().expect("bound").port();
         if let Some(offset) = port.checked_sub(FIRST_GRPC) {
-            let refusal = choose(Some(offset)).err().expect("the port is taken").to_string();
+            let refusal = choose(Some(offset))
+                .err()
+                .expect("the port is taken")
+                .to_string();
             assert!(refusal.contains(&port.to_string()), "{refusal}");
         }
     }

@@ -26,9 +26,16 @@ impl World {
         let test = TestDatabase::new(&[&schema]).await;
         let database = test.connect(&schema);
         let server = reeve_testkit::redis().await;
-        let redis = Redis::connect(&RedisConfig::new(&server.url).with_prefix(&server.prefix)).await.unwrap();
+        let redis = Redis::connect(&RedisConfig::new(&server.url).with_prefix(&server.prefix))
+            .await
+            .unwrap();
         let relay = Relay::new(database.clone(), &redis, SOURCE, Wake::new());
-        Self { database, redis, relay, _test: test }
+        Self {
+            database,
+            redis,
+            relay,
+            _test: test,
+        }
     }
 
     async fn write(&self, count: usize) {
@@ -40,14 +47,27 @@ impl World {
 
     fn consumer(&self, handler: Recorder) -> Consumer<Recorder> {
         let feed = Feed::Own(Log::new(self.database.clone()));
-        Consumer::new(self.database.clone(), &self.redis, feed, SOURCE, "recorder", handler)
+        Consumer::new(
+            self.database.clone(),
+            &self.redis,
+            feed,
+            SOURCE,
+            "recorder",
+            handler,
+        )
     }
 }
 
 fn event() -> NewEvent {
     let actor = Actor::service("task-queue");
-    NewEvent::new(TenantId::new(), actor, Utc::now(), "task.created", ("task", TaskId::new()))
-        .with(serde_json::json!({"type": "lint"}))
+    NewEvent::new(
+        TenantId::new(),
+        actor,
+        Utc::now(),
+        "task.created",
+        ("task", TaskId::new()),
+    )
+    .with(serde_json::json!({"type": "lint"}))
 }
 
 /// Keeps the sequences that it applied; can be told to fail.
@@ -63,7 +83,10 @@ impl Handler for Recorder {
         if *self.failing.lock().unwrap() {
             return Err(Error::Handler("told to fail".into()));
         }
-        self.applied.lock().unwrap().extend(events.iter().map(|event| event.sequence));
+        self.applied
+            .lock()
+            .unwrap()
+            .extend(events.iter().map(|event| event.sequence));
         Ok(())
     }
 }
@@ -76,15 +99,29 @@ async fn events_are_numbered_without_gaps() {
     }
     // A transaction that rolls back leaves neither its change nor its event.
     let mut tx = world.database.internal().await.unwrap();
-    reeve_events::append(&mut tx, SOURCE, vec![event()]).await.unwrap();
+    reeve_events::append(&mut tx, SOURCE, vec![event()])
+        .await
+        .unwrap();
     tx.rollback().await.unwrap();
     world.write(1).await;
     while world.relay.tick().await.unwrap() {}
     let log = Log::new(world.database.clone());
-    let sequences: Vec<_> = log.read_after(0, 100).await.unwrap().iter().map(|e| e.sequence).collect();
+    let sequences: Vec<_> = log
+        .read_after(0, 100)
+        .await
+        .unwrap()
+        .iter()
+        .map(|e| e.sequence)
+        .collect();
     assert_eq!(sequences, [1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(log.last_sequence().await.unwrap(), 7);
-    let rest: Vec<_> = log.read_after(5, 100).await.unwrap().iter().map(|e| e.sequence).collect();
+    let rest: Vec<_> = log
+        .read_after(5, 100)
+        .await
+        .unwrap()
+        .iter()
+        .map(|e| e.sequence)
+        .collect();
     assert_eq!(rest, [6, 7]);
 }
 
@@ -96,12 +133,23 @@ async fn two_relays_number_nothing_twice() {
     }
     let other = world.relay.clone();
     let (one, two) = tokio::join!(
-        async { for _ in 0..20 { world.relay.tick().await.unwrap(); } },
-        async { for _ in 0..20 { other.tick().await.unwrap(); } },
+        async {
+            for _ in 0..20 {
+                world.relay.tick().await.unwrap();
+            }
+        },
+        async {
+            for _ in 0..20 {
+                other.tick().await.unwrap();
+            }
+        },
     );
     let _: ((), ()) = (one, two);
     while world.relay.tick().await.unwrap() {}
-    let events = Log::new(world.database.clone()).read_after(0, 1_000).await.unwrap();
+    let events = Log::new(world.database.clone())
+        .read_after(0, 1_000)
+        .await
+        .unwrap();
     let sequences: Vec<_> = events.iter().map(|event| event.sequence).collect();
     assert_eq!(sequences, (1..=100).collect::<Vec<_>>());
 }
@@ -145,7 +193,9 @@ async fn what_the_stream_lost_is_read_from_the_owner() {
     // A Redis of another prefix stands for one that came back empty: the relay publishes there,
     // and the consumer's stream never hears of it.
     let server = reeve_testkit::redis().await;
-    let elsewhere = Redis::connect(&RedisConfig::new(&server.url).with_prefix(&server.prefix)).await.unwrap();
+    let elsewhere = Redis::connect(&RedisConfig::new(&server.url).with_prefix(&server.prefix))
+        .await
+        .unwrap();
     let deaf = Relay::new(world.database.clone(), &elsewhere, SOURCE, Wake::new());
     world.write(2).await;
     deaf.tick().await.unwrap();
@@ -163,7 +213,10 @@ async fn what_the_stream_lost_is_read_from_the_owner() {
 async fn two_consumers_of_a_name_share_the_work() {
     let world = World::new().await;
     let recorder = Recorder::default();
-    let (one, two) = (world.consumer(recorder.clone()), world.consumer(recorder.clone()));
+    let (one, two) = (
+        world.consumer(recorder.clone()),
+        world.consumer(recorder.clone()),
+    );
     for _ in 0..20 {
         world.write(5).await;
         world.relay.tick().await.unwrap();
@@ -172,7 +225,10 @@ async fn two_consumers_of_a_name_share_the_work() {
         b.unwrap();
     }
     while one.tick().await.unwrap() {}
-    assert_eq!(*recorder.applied.lock().unwrap(), (1..=100).collect::<Vec<_>>());
+    assert_eq!(
+        *recorder.applied.lock().unwrap(),
+        (1..=100).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]

@@ -25,7 +25,10 @@ async fn add(database: &Database, tenant: TenantId, text: &str) -> Result<(), Er
 async fn count(database: &Database, tenant: TenantId) -> i64 {
     let mut tx = database.tenant(tenant).await.unwrap();
     // On purpose without a tenant in the query: only the second wall is under test.
-    sqlx::query_scalar("select count(*) from note").fetch_one(&mut *tx).await.unwrap()
+    sqlx::query_scalar("select count(*) from note")
+        .fetch_one(&mut *tx)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -37,7 +40,10 @@ async fn a_tenant_sees_its_own_rows_alone() {
     add(&database, one, "a").await.unwrap();
     add(&database, one, "b").await.unwrap();
     add(&database, two, "c").await.unwrap();
-    assert_eq!((count(&database, one).await, count(&database, two).await), (2, 1));
+    assert_eq!(
+        (count(&database, one).await, count(&database, two).await),
+        (2, 1)
+    );
 
     let all: i64 = sqlx::query_scalar("select count(*) from note")
         .fetch_one(database.internal_pool())
@@ -57,7 +63,13 @@ async fn a_tenant_cannot_write_for_another() {
         .bind(TenantId::new().uuid())
         .execute(&mut *tx)
         .await;
-    let code = refused.unwrap_err().into_database_error().unwrap().code().unwrap().into_owned();
+    let code = refused
+        .unwrap_err()
+        .into_database_error()
+        .unwrap()
+        .code()
+        .unwrap()
+        .into_owned();
     // insufficient_privilege: the row violates the policy.
     assert_eq!(code, "42501");
 }
@@ -117,6 +129,8 @@ async fn migrating_again_changes_nothing() {
     let tenant = TenantId::new();
     add(&database, tenant, "kept").await.unwrap();
     let password = reeve_postgres::AppPassword::Keep;
-    reeve_postgres::migrate(&test.admin_url(), &[&schema], &password).await.unwrap();
+    reeve_postgres::migrate(&test.admin_url(), &[&schema], &password)
+        .await
+        .unwrap();
     assert_eq!(count(&database, tenant).await, 1);
 }

@@ -70,25 +70,56 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
                 "filter": {"capability": capability},
                 "pageSize": page.page_size, "pageToken": page.page_token,
             }))?;
-            let found = call!(session, AgentRegistry, AgentServiceClient, list_agents, request);
+            let found = call!(
+                session,
+                AgentRegistry,
+                AgentServiceClient,
+                list_agents,
+                request
+            );
             print(out, format, &found, "agents", COLUMNS)
         }
         Verb::Get { agent_id } => {
             let request = GetAgentRequest { agent_id };
-            let found = call!(session, AgentRegistry, AgentServiceClient, get_agent, request);
+            let found = call!(
+                session,
+                AgentRegistry,
+                AgentServiceClient,
+                get_agent,
+                request
+            );
             print(out, format, &found, "agent", COLUMNS)
         }
         Verb::Watch { cursor } => {
-            let request = WatchAgentsRequest { cursor, agent_ids: Vec::new() };
-            let mut changes = open!(session, AgentRegistry, AgentServiceClient, watch_agents, request);
+            let request = WatchAgentsRequest {
+                cursor,
+                agent_ids: Vec::new(),
+            };
+            let mut changes = open!(
+                session,
+                AgentRegistry,
+                AgentServiceClient,
+                watch_agents,
+                request
+            );
             while let Some(change) = changes.message().await? {
                 print(out, format, &change, "agent", COLUMNS)?;
             }
             Ok(())
         }
         Verb::Drain { agent_id, reason } => {
-            let request = DrainAgentRequest { agent_id, reason, etag: String::new() };
-            let drained = call!(session, AgentRegistry, AgentServiceClient, drain_agent, request);
+            let request = DrainAgentRequest {
+                agent_id,
+                reason,
+                etag: String::new(),
+            };
+            let drained = call!(
+                session,
+                AgentRegistry,
+                AgentServiceClient,
+                drain_agent,
+                request
+            );
             print(out, format, &drained, "agent", COLUMNS)
         }
     }

@@ -75,7 +75,13 @@ pub async fn event(session: &Session, verb: EventVerb, out: &mut impl Write) -> 
         }
         EventVerb::Follow { types, cursor } => {
             let request = input::message(json!({"filter": {"types": types}, "cursor": cursor}))?;
-            let mut stream = open!(session, Incident, EventServiceClient, subscribe_events, request);
+            let mut stream = open!(
+                session,
+                Incident,
+                EventServiceClient,
+                subscribe_events,
+                request
+            );
             while let Some(heard) = stream.message().await? {
                 if !heard.events.is_empty() {
                     print(out, session.output, &heard, "events", EVENTS)?;
@@ -90,19 +96,36 @@ pub async fn event(session: &Session, verb: EventVerb, out: &mut impl Write) -> 
 pub async fn audit(session: &Session, verb: AuditVerb, out: &mut impl Write) -> Result<()> {
     match verb {
         AuditVerb::List(page) => {
-            let request = input::message(json!({"pageSize": page.page_size, "pageToken": page.page_token}))?;
-            let found = call!(session, Incident, AuditServiceClient, list_audit_entries, request);
+            let request =
+                input::message(json!({"pageSize": page.page_size, "pageToken": page.page_token}))?;
+            let found = call!(
+                session,
+                Incident,
+                AuditServiceClient,
+                list_audit_entries,
+                request
+            );
             print(out, session.output, &found, "entries", ENTRIES)
         }
         AuditVerb::Verify => {
             let request = VerifyAuditLogRequest::default();
-            let found = call!(session, Incident, AuditServiceClient, verify_audit_log, request);
+            let found = call!(
+                session,
+                Incident,
+                AuditServiceClient,
+                verify_audit_log,
+                request
+            );
             if session.output == Format::Json {
                 print(out, Format::Json, &found, "", &[])?;
             } else if found.intact {
                 writeln!(out, "{} entries, unbroken", found.checked_count)?;
             }
-            ensure!(found.intact, "the chain is broken at entry {}", found.first_broken_sequence);
+            ensure!(
+                found.intact,
+                "the chain is broken at entry {}",
+                found.first_broken_sequence
+            );
             Ok(())
         }
     }

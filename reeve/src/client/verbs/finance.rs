@@ -182,12 +182,25 @@ pub async fn rate_card(session: &Session, verb: RateCardVerb, out: &mut impl Wri
     match verb {
         RateCardVerb::Create { file } => {
             let request = input::parse(&std::fs::read_to_string(file)?)?;
-            let created = call!(session, Finance, RateCardServiceClient, create_rate_card, request);
+            let created = call!(
+                session,
+                Finance,
+                RateCardServiceClient,
+                create_rate_card,
+                request
+            );
             print(out, session.output, &created, "rateCard", RATE_CARDS)
         }
         RateCardVerb::List(page) => {
-            let request = input::message(json!({"pageSize": page.page_size, "pageToken": page.page_token}))?;
-            let found = call!(session, Finance, RateCardServiceClient, list_rate_cards, request);
+            let request =
+                input::message(json!({"pageSize": page.page_size, "pageToken": page.page_token}))?;
+            let found = call!(
+                session,
+                Finance,
+                RateCardServiceClient,
+                list_rate_cards,
+                request
+            );
             print(out, session.output, &found, "rateCards", RATE_CARDS)
         }
     }
@@ -196,16 +209,28 @@ pub async fn rate_card(session: &Session, verb: RateCardVerb, out: &mut impl Wri
 /// Does what was asked of budgets.
 pub async fn budget(session: &Session, verb: BudgetVerb, out: &mut impl Write) -> Result<()> {
     match verb {
-        BudgetVerb::Create { name, limit, currency, parent } => {
+        BudgetVerb::Create {
+            name,
+            limit,
+            currency,
+            parent,
+        } => {
             let request = input::message(json!({
                 "name": name, "parentId": parent, "scope": "BUDGET_SCOPE_PROJECT",
                 "limit": {"amount": limit, "currencyCode": currency},
             }))?;
-            let created = call!(session, Finance, BudgetServiceClient, create_budget, request);
+            let created = call!(
+                session,
+                Finance,
+                BudgetServiceClient,
+                create_budget,
+                request
+            );
             print(out, session.output, &created, "budget", BUDGETS)
         }
         BudgetVerb::List(page) => {
-            let request = input::message(json!({"pageSize": page.page_size, "pageToken": page.page_token}))?;
+            let request =
+                input::message(json!({"pageSize": page.page_size, "pageToken": page.page_token}))?;
             let found = call!(session, Finance, BudgetServiceClient, list_budgets, request);
             print(out, session.output, &found, "budgets", BUDGETS)
         }
@@ -217,7 +242,13 @@ pub async fn cost(session: &Session, verb: CostVerb, out: &mut impl Write) -> Re
     let CostVerb::Summary { by, project } = verb;
     let dimension = format!("COST_DIMENSION_{by:?}").to_uppercase();
     let request = input::message(json!({"dimension": dimension, "projectId": project}))?;
-    let found = call!(session, Finance, UsageServiceClient, get_cost_summary, request);
+    let found = call!(
+        session,
+        Finance,
+        UsageServiceClient,
+        get_cost_summary,
+        request
+    );
     print(out, session.output, &found, "rows", COSTS)
 }
 
@@ -227,12 +258,25 @@ pub async fn invoice(session: &Session, verb: InvoiceVerb, out: &mut impl Write)
     match verb {
         InvoiceVerb::Create { file } => {
             let request = input::parse(&std::fs::read_to_string(file)?)?;
-            let created = call!(session, Finance, InvoiceServiceClient, create_invoice, request);
+            let created = call!(
+                session,
+                Finance,
+                InvoiceServiceClient,
+                create_invoice,
+                request
+            );
             print(out, format, &created, "invoice", INVOICES)
         }
         InvoiceVerb::List(page) => {
-            let request = input::message(json!({"pageSize": page.page_size, "pageToken": page.page_token}))?;
-            let found = call!(session, Finance, InvoiceServiceClient, list_invoices, request);
+            let request =
+                input::message(json!({"pageSize": page.page_size, "pageToken": page.page_token}))?;
+            let found = call!(
+                session,
+                Finance,
+                InvoiceServiceClient,
+                list_invoices,
+                request
+            );
             print(out, format, &found, "invoices", INVOICES)
         }
         InvoiceVerb::Get { invoice_id } => {
@@ -241,26 +285,57 @@ pub async fn invoice(session: &Session, verb: InvoiceVerb, out: &mut impl Write)
             print(out, format, &found, "invoice", INVOICES)
         }
         InvoiceVerb::Issue { invoice_id } => {
-            let request = IssueInvoiceRequest { invoice_id, etag: String::new() };
-            let issued = call!(session, Finance, InvoiceServiceClient, issue_invoice, request);
+            let request = IssueInvoiceRequest {
+                invoice_id,
+                etag: String::new(),
+            };
+            let issued = call!(
+                session,
+                Finance,
+                InvoiceServiceClient,
+                issue_invoice,
+                request
+            );
             print(out, format, &issued, "invoice", INVOICES)
         }
         InvoiceVerb::Pdf { invoice_id, file } => {
             let request: RenderInvoiceRequest =
                 input::message(json!({"invoiceId": invoice_id, "format": "INVOICE_FORMAT_PDF"}))?;
-            let pdf: RenderInvoiceResponse =
-                call!(session, Finance, InvoiceServiceClient, render_invoice, request);
+            let pdf: RenderInvoiceResponse = call!(
+                session,
+                Finance,
+                InvoiceServiceClient,
+                render_invoice,
+                request
+            );
             std::fs::write(&file, &pdf.content)
                 .with_context(|| format!("cannot write {}", file.display()))?;
-            Ok(writeln!(out, "{}: {} bytes, sha256 {}", file.display(), pdf.content.len(), pdf.sha256)?)
+            Ok(writeln!(
+                out,
+                "{}: {} bytes, sha256 {}",
+                file.display(),
+                pdf.content.len(),
+                pdf.sha256
+            )?)
         }
-        InvoiceVerb::Pay { invoice_id, amount, currency, request_id } => {
+        InvoiceVerb::Pay {
+            invoice_id,
+            amount,
+            currency,
+            request_id,
+        } => {
             let request = input::message(json!({
                 "requestId": request_id, "invoiceId": invoice_id,
                 "amount": {"amount": amount, "currencyCode": currency},
                 "method": "PAYMENT_METHOD_BANK_TRANSFER",
             }))?;
-            let paid = call!(session, Finance, PaymentServiceClient, record_payment, request);
+            let paid = call!(
+                session,
+                Finance,
+                PaymentServiceClient,
+                record_payment,
+                request
+            );
             print(out, format, &paid, "invoice", INVOICES)
         }
     }
@@ -270,19 +345,36 @@ pub async fn invoice(session: &Session, verb: InvoiceVerb, out: &mut impl Write)
 pub async fn ledger(session: &Session, verb: LedgerVerb, out: &mut impl Write) -> Result<()> {
     match verb {
         LedgerVerb::Accounts(page) => {
-            let request = input::message(json!({"pageSize": page.page_size, "pageToken": page.page_token}))?;
-            let found = call!(session, Finance, LedgerServiceClient, list_accounts, request);
+            let request =
+                input::message(json!({"pageSize": page.page_size, "pageToken": page.page_token}))?;
+            let found = call!(
+                session,
+                Finance,
+                LedgerServiceClient,
+                list_accounts,
+                request
+            );
             print(out, session.output, &found, "accounts", ACCOUNTS)
         }
         LedgerVerb::Verify => {
             let request = VerifyLedgerRequest::default();
-            let found = call!(session, Finance, LedgerServiceClient, verify_ledger, request);
+            let found = call!(
+                session,
+                Finance,
+                LedgerServiceClient,
+                verify_ledger,
+                request
+            );
             if session.output == Format::Json {
                 print(out, Format::Json, &found, "", &[])?;
             } else if found.balanced {
                 writeln!(out, "{} postings sum to zero", found.entry_count)?;
             }
-            ensure!(found.balanced, "the ledger has {} faults", found.faults.len());
+            ensure!(
+                found.balanced,
+                "the ledger has {} faults",
+                found.faults.len()
+            );
             Ok(())
         }
     }

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use anyhow::Result;
 use clap::Subcommand;
-use reeve_contracts::incident::v1::incident_service_client::IncidentServiceClient;
 use reeve_contracts::incident::v1::GetPostmortemRequest;
+use reeve_contracts::incident::v1::incident_service_client::IncidentServiceClient;
 use serde_json::{Value as Json, json};
 
 use super::{Page, call, open};
@@ -100,14 +100,32 @@ macro_rules! step {
 pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<()> {
     match verb {
         Verb::List(page) => {
-            let request = input::message(json!({"pageSize": page.page_size, "pageToken": page.page_token}))?;
-            let found = call!(session, Incident, IncidentServiceClient, list_incidents, request);
+            let request =
+                input::message(json!({"pageSize": page.page_size, "pageToken": page.page_token}))?;
+            let found = call!(
+                session,
+                Incident,
+                IncidentServiceClient,
+                list_incidents,
+                request
+            );
             print(out, session.output, &found, "incidents", COLUMNS)
         }
-        Verb::Get { incident_id } => step!(session, out, get_incident, json!({"incidentId": incident_id})),
+        Verb::Get { incident_id } => step!(
+            session,
+            out,
+            get_incident,
+            json!({"incidentId": incident_id})
+        ),
         Verb::Watch => {
             let request = input::message(json!({}))?;
-            let mut stream = open!(session, Incident, IncidentServiceClient, watch_incidents, request);
+            let mut stream = open!(
+                session,
+                Incident,
+                IncidentServiceClient,
+                watch_incidents,
+                request
+            );
             while let Some(heard) = stream.message().await? {
                 if !heard.incidents.is_empty() {
                     print(out, session.output, &heard, "incidents", COLUMNS)?;
@@ -119,7 +137,11 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
         Verb::Investigate(step) => step!(session, out, start_investigation, step.json()),
         Verb::Mitigate(step) => step!(session, out, start_mitigation, step.json()),
         Verb::Mitigated(step) => step!(session, out, mark_mitigated, step.json()),
-        Verb::Resolve { incident_id, summary, root_cause } => {
+        Verb::Resolve {
+            incident_id,
+            summary,
+            root_cause,
+        } => {
             let resolution = json!({
                 "type": "RESOLUTION_TYPE_FIX", "summary": summary, "rootCause": root_cause,
             });
@@ -137,7 +159,13 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
         }
         Verb::Postmortem { incident_id } => {
             let request: GetPostmortemRequest = input::message(json!({"incidentId": incident_id}))?;
-            let found = call!(session, Incident, IncidentServiceClient, get_postmortem, request);
+            let found = call!(
+                session,
+                Incident,
+                IncidentServiceClient,
+                get_postmortem,
+                request
+            );
             if session.output == Format::Json {
                 return print(out, Format::Json, &found, "", &[]);
             }

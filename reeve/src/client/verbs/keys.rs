@@ -61,20 +61,35 @@ pub enum Verb {
 
 /// Makes up a key that no Reeve knows yet.
 pub fn generate(out: &mut impl Write) -> Result<()> {
-    Ok(writeln!(out, "{}", reeve_auth::ApiKey::generate().reveal())?)
+    Ok(writeln!(
+        out,
+        "{}",
+        reeve_auth::ApiKey::generate().reveal()
+    )?)
 }
 
 /// Does what was asked.
 pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<()> {
     let format = session.output;
     match verb {
-        Verb::Create { name, kind, permissions } => {
+        Verb::Create {
+            name,
+            kind,
+            permissions,
+        } => {
             let kind = match kind {
                 Kind::User => "PRINCIPAL_KIND_USER",
                 Kind::Agent => "PRINCIPAL_KIND_AGENT",
             };
-            let request = input::message(json!({"name": name, "kind": kind, "permissions": permissions}))?;
-            let created = call!(session, AgentRegistry, IdentityServiceClient, create_api_key, request);
+            let request =
+                input::message(json!({"name": name, "kind": kind, "permissions": permissions}))?;
+            let created = call!(
+                session,
+                AgentRegistry,
+                IdentityServiceClient,
+                create_api_key,
+                request
+            );
             print(out, format, &created, "apiKey", COLUMNS)?;
             if format == Format::Table {
                 writeln!(out, "secret, shown this once: {}", created.secret)?;
@@ -85,18 +100,36 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             let request = input::message(json!({
                 "pageSize": page.page_size, "pageToken": page.page_token,
             }))?;
-            let found = call!(session, AgentRegistry, IdentityServiceClient, list_api_keys, request);
+            let found = call!(
+                session,
+                AgentRegistry,
+                IdentityServiceClient,
+                list_api_keys,
+                request
+            );
             print(out, format, &found, "apiKeys", COLUMNS)
         }
         Verb::Revoke { api_key_id } => {
             let request = RevokeApiKeyRequest { api_key_id };
-            let revoked = call!(session, AgentRegistry, IdentityServiceClient, revoke_api_key, request);
+            let revoked = call!(
+                session,
+                AgentRegistry,
+                IdentityServiceClient,
+                revoke_api_key,
+                request
+            );
             print(out, format, &revoked, "apiKey", COLUMNS)
         }
         Verb::Generate => generate(out),
         Verb::Whoami => {
             let request = GetCallerRequest::default();
-            let caller = call!(session, AgentRegistry, IdentityServiceClient, get_caller, request);
+            let caller = call!(
+                session,
+                AgentRegistry,
+                IdentityServiceClient,
+                get_caller,
+                request
+            );
             let columns = [
                 ("TENANT", "tenantId"),
                 ("KIND", "kind"),

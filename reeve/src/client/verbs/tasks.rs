@@ -4,11 +4,11 @@ use std::io::Write;
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
+use indicatif::{ProgressBar, ProgressStyle};
 use reeve_contracts::task::v1::task_service_client::TaskServiceClient;
 use reeve_contracts::task::v1::{
     CancelTaskRequest, GetTaskRequest, RetryTaskRequest, TaskState, WatchTasksRequest,
 };
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value as Json, json};
 
 use super::{Page, call, open};
@@ -89,8 +89,16 @@ pub enum Verb {
 pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<()> {
     let format = session.output;
     match verb {
-        Verb::Create { task_type, title, capability, parameters, request_id, wait } => {
-            let parameters: Json = serde_json::from_str(&parameters).context("--parameters is not JSON")?;
+        Verb::Create {
+            task_type,
+            title,
+            capability,
+            parameters,
+            request_id,
+            wait,
+        } => {
+            let parameters: Json =
+                serde_json::from_str(&parameters).context("--parameters is not JSON")?;
             let spec = json!({
                 "type": task_type, "title": title, "capability": capability, "parameters": parameters,
             });
@@ -103,7 +111,10 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             show(session, task.id.clone(), out).await
         }
         Verb::List { states, page } => {
-            let states: Vec<_> = states.iter().map(|state| format!("TASK_STATE_{}", state.to_uppercase())).collect();
+            let states: Vec<_> = states
+                .iter()
+                .map(|state| format!("TASK_STATE_{}", state.to_uppercase()))
+                .collect();
             let request = input::message(json!({
                 "filter": {"states": states},
                 "pageSize": page.page_size, "pageToken": page.page_token,
@@ -113,7 +124,10 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
         }
         Verb::Get { task_id } => show(session, task_id, out).await,
         Verb::Watch { cursor } => {
-            let request = WatchTasksRequest { cursor, ..WatchTasksRequest::default() };
+            let request = WatchTasksRequest {
+                cursor,
+                ..WatchTasksRequest::default()
+            };
             let mut changes = open!(session, TaskQueue, TaskServiceClient, watch_tasks, request);
             while let Some(change) = changes.message().await? {
                 print(out, format, &change, "task", COLUMNS)?;
@@ -121,12 +135,19 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             Ok(())
         }
         Verb::Cancel { task_id, reason } => {
-            let request = CancelTaskRequest { task_id, reason, etag: String::new() };
+            let request = CancelTaskRequest {
+                task_id,
+                reason,
+                etag: String::new(),
+            };
             let cancelled = call!(session, TaskQueue, TaskServiceClient, cancel_task, request);
             print(out, format, &cancelled, "task", COLUMNS)
         }
         Verb::Retry { task_id } => {
-            let request = RetryTaskRequest { task_id, etag: String::new() };
+            let request = RetryTaskRequest {
+                task_id,
+                etag: String::new(),
+            };
             let retried = call!(session, TaskQueue, TaskServiceClient, retry_task, request);
             print(out, format, &retried, "task", COLUMNS)
         }
@@ -147,7 +168,11 @@ async fn follow(session: &Session, task_id: &str) -> Result<()> {
     bar.set_style(ProgressStyle::with_template("{bar:30} {pos:>3}%  {msg}")?);
     while let Some(change) = changes.message().await? {
         let Some(task) = change.task else { continue };
-        let state = task.state().as_str_name().trim_start_matches("TASK_STATE_").to_lowercase();
+        let state = task
+            .state()
+            .as_str_name()
+            .trim_start_matches("TASK_STATE_")
+            .to_lowercase();
         if let Some(progress) = &task.progress {
             // Whole per cents are enough for a bar; the contract keeps it within 0 to 100.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

@@ -12,7 +12,9 @@ pub fn run(parameters: &Json) -> Result<Done> {
     let directory = Path::new(text(parameters, "directory")?);
     let artifact = &parameters["artifact"];
     let (path, content) = (text(artifact, "path")?, text(artifact, "content")?);
-    let name = Path::new(path).file_name().context("the artifact has no file name")?;
+    let name = Path::new(path)
+        .file_name()
+        .context("the artifact has no file name")?;
     std::fs::create_dir_all(directory)?;
     say(50, "writing");
     let target = directory.join(name);
@@ -20,5 +22,8 @@ pub fn run(parameters: &Json) -> Result<Done> {
     std::fs::write(&unfinished, content)?;
     std::fs::rename(&unfinished, &target)?;
     let words = Words::of(content, "");
-    Ok(Done::Result(json!({"applied": target, "bytes": content.len()}), words))
+    Ok(Done::Result(
+        json!({"applied": target, "bytes": content.len()}),
+        words,
+    ))
 }

@@ -18,7 +18,11 @@ pub fn run(parameters: &Json) -> Result<Done> {
     let (about, values) = (read("Chart.yaml")?, read("values.yaml")?);
     let mut findings = about_findings(&about);
     if let Err(error) = serde_yaml_ng::from_str::<serde_yaml_ng::Value>(&values) {
-        findings.push(Finding::error(0, "values-yaml", format!("values.yaml: {error}")));
+        findings.push(Finding::error(
+            0,
+            "values-yaml",
+            format!("values.yaml: {error}"),
+        ));
     }
     say(50, "reading templates");
     let mut all = format!("{about}{values}");
@@ -31,7 +35,11 @@ pub fn run(parameters: &Json) -> Result<Done> {
         all.push_str(&content);
     }
     if let Some(message) = refusal(path, &findings) {
-        return Ok(Done::Failed { code: "CHART_INVALID", message, retryable: false });
+        return Ok(Done::Failed {
+            code: "CHART_INVALID",
+            message,
+            retryable: false,
+        });
     }
     let report = json!({"path": path, "templates": templates, "warnings": findings.len(), "findings": findings});
     let words = Words::of(&all, &report.to_string());
@@ -41,20 +49,38 @@ pub fn run(parameters: &Json) -> Result<Done> {
 fn about_findings(about: &str) -> Vec<Finding> {
     let parsed = match serde_yaml_ng::from_str::<Json>(about) {
         Ok(parsed) => parsed,
-        Err(error) => return vec![Finding::error(0, "chart-yaml", format!("Chart.yaml: {error}"))],
+        Err(error) => {
+            return vec![Finding::error(
+                0,
+                "chart-yaml",
+                format!("Chart.yaml: {error}"),
+            )];
+        }
     };
     let mut findings = Vec::new();
     if parsed["apiVersion"] != "v2" {
-        findings.push(Finding::error(0, "api-version", "Chart.yaml: apiVersion must be v2"));
+        findings.push(Finding::error(
+            0,
+            "api-version",
+            "Chart.yaml: apiVersion must be v2",
+        ));
     }
     for key in ["name", "version"] {
         if parsed[key].as_str().is_none_or(str::is_empty) {
-            findings.push(Finding::error(0, "required", format!("Chart.yaml: {key} is missing")));
+            findings.push(Finding::error(
+                0,
+                "required",
+                format!("Chart.yaml: {key} is missing"),
+            ));
         }
     }
     for key in ["description", "appVersion"] {
         if parsed[key].is_null() {
-            findings.push(Finding::warning(0, "recommended", format!("Chart.yaml: {key} is missing")));
+            findings.push(Finding::warning(
+                0,
+                "recommended",
+                format!("Chart.yaml: {key} is missing"),
+            ));
         }
     }
     findings
@@ -74,8 +100,20 @@ mod tests {
     fn a_chart_needs_its_name_and_version() {
         let good = "apiVersion: v2\nname: a\nversion: 1.0.0\ndescription: b\nappVersion: '1'\n";
         assert!(about_findings(good).is_empty());
-        let rules: Vec<_> = about_findings("apiVersion: v1\n").iter().map(|f| f.rule).collect();
-        assert_eq!(rules, ["api-version", "required", "required", "recommended", "recommended"]);
+        let rules: Vec<_> = about_findings("apiVersion: v1\n")
+            .iter()
+            .map(|f| f.rule)
+            .collect();
+        assert_eq!(
+            rules,
+            [
+                "api-version",
+                "required",
+                "required",
+                "recommended",
+                "recommended"
+            ]
+        );
     }
 
     #[test]

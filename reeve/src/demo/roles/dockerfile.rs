@@ -13,7 +13,11 @@ pub fn run(parameters: &Json) -> Result<Done> {
     let instructions = instructions(&content);
     let findings = lint(&instructions);
     if let Some(message) = refusal(path, &findings) {
-        return Ok(Done::Failed { code: "LINT_FAILED", message, retryable: false });
+        return Ok(Done::Failed {
+            code: "LINT_FAILED",
+            message,
+            retryable: false,
+        });
     }
     let report = json!({
         "path": path,
@@ -41,7 +45,9 @@ fn instructions(content: &str) -> Vec<(usize, String, String)> {
             open = Some((start, joined));
             continue;
         }
-        let (name, arguments) = joined.split_once(char::is_whitespace).unwrap_or((&joined, ""));
+        let (name, arguments) = joined
+            .split_once(char::is_whitespace)
+            .unwrap_or((&joined, ""));
         found.push((start, name.to_uppercase(), arguments.trim().to_owned()));
     }
     found
@@ -55,10 +61,14 @@ fn lint(instructions: &[(usize, String, String)]) -> Vec<Finding> {
         match name.as_str() {
             "FROM" => {
                 user = None;
-                let mut words = arguments.split_whitespace().filter(|word| !word.starts_with("--"));
+                let mut words = arguments
+                    .split_whitespace()
+                    .filter(|word| !word.starts_with("--"));
                 let image = words.next().unwrap_or_default();
                 if !stages.iter().any(|stage| stage == image) && !is_pinned(image) {
-                    let message = format!("{image:?} is not pinned to a version; name a tag other than latest");
+                    let message = format!(
+                        "{image:?} is not pinned to a version; name a tag other than latest"
+                    );
                     findings.push(Finding::error(*line, "pinned-base-image", message));
                 }
                 if let Some(stage) = words.nth(1) {
@@ -70,14 +80,20 @@ fn lint(instructions: &[(usize, String, String)]) -> Vec<Finding> {
                 let message = "ADD fetches without a checksum; COPY a file that was checked";
                 findings.push(Finding::error(*line, "no-remote-add", message));
             }
-            "RUN" if arguments.contains("apt-get install") && !arguments.contains("--no-install-recommends") => {
-                let message = "apt-get install without --no-install-recommends brings what nobody asked for";
+            "RUN"
+                if arguments.contains("apt-get install")
+                    && !arguments.contains("--no-install-recommends") =>
+            {
+                let message =
+                    "apt-get install without --no-install-recommends brings what nobody asked for";
                 findings.push(Finding::warning(*line, "minimal-packages", message));
             }
             _ => {}
         }
     }
-    let root = user.as_deref().is_none_or(|user| user == "root" || user == "0" || user.starts_with("0:"));
+    let root = user
+        .as_deref()
+        .is_none_or(|user| user == "root" || user == "0" || user.starts_with("0:"));
     if root {
         let message = "the image runs as root; end with USER and an unprivileged user";
         findings.push(Finding::error(0, "non-root-user", message));
@@ -87,7 +103,9 @@ fn lint(instructions: &[(usize, String, String)]) -> Vec<Finding> {
 
 fn is_pinned(image: &str) -> bool {
     let name = image.rsplit('/').next().unwrap_or_default();
-    let tagged = name.split_once(':').is_some_and(|(_, tag)| !tag.is_empty() && tag != "latest");
+    let tagged = name
+        .split_once(':')
+        .is_some_and(|(_, tag)| !tag.is_empty() && tag != "latest");
     image == "scratch" || image.contains("@sha256:") || tagged || image.starts_with('$')
 }
 
@@ -96,7 +114,10 @@ mod tests {
     use super::*;
 
     fn rules(content: &str) -> Vec<&'static str> {
-        lint(&instructions(content)).iter().map(|finding| finding.rule).collect()
+        lint(&instructions(content))
+            .iter()
+            .map(|finding| finding.rule)
+            .collect()
     }
 
     #[test]
@@ -108,7 +129,15 @@ mod tests {
     #[test]
     fn finds_what_is_wrong() {
         let content = "FROM debian\nADD https://example.org/x /x\nRUN apt-get update && \\\n  apt-get install -y curl\n";
-        assert_eq!(rules(content), ["pinned-base-image", "no-remote-add", "minimal-packages", "non-root-user"]);
+        assert_eq!(
+            rules(content),
+            [
+                "pinned-base-image",
+                "no-remote-add",
+                "minimal-packages",
+                "non-root-user"
+            ]
+        );
         assert_eq!(rules("FROM a:1\nUSER 0:0\n"), ["non-root-user"]);
     }
 }

@@ -16,18 +16,30 @@ pub fn run(parameters: &Json) -> Result<Done> {
         Ok(documents) => documents,
         Err(error) => {
             let message = format!("{path} is not YAML: {error}");
-            return Ok(Done::Failed { code: "NOT_YAML", message, retryable: false });
+            return Ok(Done::Failed {
+                code: "NOT_YAML",
+                message,
+                retryable: false,
+            });
         }
     };
-    let findings: Vec<_> = documents.iter().flat_map(|document| check(document)).collect();
+    let findings: Vec<_> = documents.iter().flat_map(check).collect();
     if let Some(message) = refusal(path, &findings) {
-        return Ok(Done::Failed { code: "MANIFEST_INVALID", message, retryable: true });
+        return Ok(Done::Failed {
+            code: "MANIFEST_INVALID",
+            message,
+            retryable: true,
+        });
     }
     if let Some(cache) = parameters["cache"].as_str()
         && fill(Path::new(cache), &documents)?
     {
         let message = "the cache was cold and has been filled; try again".to_owned();
-        return Ok(Done::Failed { code: "CACHE_COLD", message, retryable: true });
+        return Ok(Done::Failed {
+            code: "CACHE_COLD",
+            message,
+            retryable: true,
+        });
     }
     let report = json!({
         "path": path,
@@ -42,18 +54,30 @@ pub fn run(parameters: &Json) -> Result<Done> {
 /// The documents of a YAML stream, without empty ones.
 pub fn documents(content: &str) -> Result<Vec<Json>, serde_yaml_ng::Error> {
     let parsed = serde_yaml_ng::Deserializer::from_str(content).map(Json::deserialize);
-    Ok(parsed.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|json| !json.is_null()).collect())
+    Ok(parsed
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .filter(|json| !json.is_null())
+        .collect())
 }
 
 /// The replicas of the first Deployment; 0 without one.
 fn replicas(documents: &[Json]) -> i64 {
-    let deployment = documents.iter().find(|document| document["kind"] == "Deployment");
-    deployment.map_or(0, |document| document["spec"]["replicas"].as_i64().unwrap_or(1))
+    let deployment = documents
+        .iter()
+        .find(|document| document["kind"] == "Deployment");
+    deployment.map_or(0, |document| {
+        document["spec"]["replicas"].as_i64().unwrap_or(1)
+    })
 }
 
 fn name(document: &Json) -> String {
     let text = |json: &Json| json.as_str().unwrap_or("?").to_owned();
-    format!("{}/{}", text(&document["kind"]), text(&document["metadata"]["name"]))
+    format!(
+        "{}/{}",
+        text(&document["kind"]),
+        text(&document["metadata"]["name"])
+    )
 }
 
 fn check(document: &Json) -> Vec<Finding> {
@@ -61,11 +85,22 @@ fn check(document: &Json) -> Vec<Finding> {
     let of = name(document);
     for key in ["apiVersion", "kind"] {
         if document[key].as_str().is_none_or(str::is_empty) {
-            findings.push(Finding::error(0, "required", format!("{of}: {key} is missing")));
+            findings.push(Finding::error(
+                0,
+                "required",
+                format!("{of}: {key} is missing"),
+            ));
         }
     }
-    if document["metadata"]["name"].as_str().is_none_or(str::is_empty) {
-        findings.push(Finding::error(0, "required", format!("{of}: metadata.name is missing")));
+    if document["metadata"]["name"]
+        .as_str()
+        .is_none_or(str::is_empty)
+    {
+        findings.push(Finding::error(
+            0,
+            "required",
+            format!("{of}: metadata.name is missing"),
+        ));
     }
     let pod = &document["spec"]["template"]["spec"];
     if pod.is_object() {
@@ -76,16 +111,31 @@ fn check(document: &Json) -> Vec<Finding> {
 
 fn check_pod(of: &str, pod: &Json) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let containers = pod["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let containers = pod["containers"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if containers.is_empty() {
-        findings.push(Finding::error(0, "required", format!("{of}: the pod has no containers")));
+        findings.push(Finding::error(
+            0,
+            "required",
+            format!("{of}: the pod has no containers"),
+        ));
     }
     for container in containers {
         let which = container["name"].as_str().unwrap_or("?");
         match container["image"].as_str() {
-            None => findings.push(Finding::error(0, "required", format!("{of}: container {which} has no image"))),
+            None => findings.push(Finding::error(
+                0,
+                "required",
+                format!("{of}: container {which} has no image"),
+            )),
             Some(image) if !image.contains(':') || image.ends_with(":latest") => {
-                findings.push(Finding::error(0, "pinned-image", format!("{of}: {image} is not pinned")));
+                findings.push(Finding::error(
+                    0,
+                    "pinned-image",
+                    format!("{of}: {image} is not pinned"),
+                ));
             }
             Some(_) => {}
         }
@@ -95,7 +145,11 @@ fn check_pod(of: &str, pod: &Json) -> Vec<Finding> {
         }
     }
     if pod["securityContext"]["runAsNonRoot"] != true {
-        findings.push(Finding::error(0, "non-root", format!("{of}: runAsNonRoot is not true")));
+        findings.push(Finding::error(
+            0,
+            "non-root",
+            format!("{of}: runAsNonRoot is not true"),
+        ));
     }
     findings
 }
@@ -105,7 +159,14 @@ fn fill(cache: &Path, documents: &[Json]) -> Result<bool> {
     let index = cache.join("resources.json");
     let cold = !index.exists();
     std::fs::create_dir_all(cache)?;
-    say(60, if cold { "filling the cache" } else { "using the cache" });
+    say(
+        60,
+        if cold {
+            "filling the cache"
+        } else {
+            "using the cache"
+        },
+    );
     let names: Vec<_> = documents.iter().map(name).collect();
     std::fs::write(&index, serde_json::to_vec(&names)?)?;
     Ok(cold)
@@ -120,7 +181,11 @@ mod tests {
     fn findings(file: &str) -> Vec<String> {
         let content = std::fs::read_to_string(format!("{ROOT}{file}")).unwrap();
         let documents = documents(&content).unwrap();
-        documents.iter().flat_map(check).map(|finding| finding.message).collect()
+        documents
+            .iter()
+            .flat_map(check)
+            .map(|finding| finding.message)
+            .collect()
     }
 
     #[test]

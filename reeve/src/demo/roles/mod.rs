@@ -43,7 +43,10 @@ impl Words {
     /// Of texts read and written.
     pub fn of(input: &str, output: &str) -> Self {
         let count = |text: &str| text.split_whitespace().count();
-        Self { input: count(input), output: count(output) }
+        Self {
+            input: count(input),
+            output: count(output),
+        }
     }
 }
 
@@ -63,12 +66,22 @@ pub struct Finding {
 impl Finding {
     /// A finding that stops the work.
     pub fn error(line: usize, rule: &'static str, message: impl Into<String>) -> Self {
-        Self { line, rule, message: message.into(), error: true }
+        Self {
+            line,
+            rule,
+            message: message.into(),
+            error: true,
+        }
     }
 
     /// A finding worth mending.
     pub fn warning(line: usize, rule: &'static str, message: impl Into<String>) -> Self {
-        Self { line, rule, message: message.into(), error: false }
+        Self {
+            line,
+            rule,
+            message: message.into(),
+            error: false,
+        }
     }
 }
 
@@ -123,7 +136,11 @@ fn report(action: &str, done: Done) -> Result<ExitCode> {
             writeln!(out, "{}", json!({"result": result, "usage": usage}))?;
             Ok(ExitCode::SUCCESS)
         }
-        Done::Failed { code, message, retryable } => {
+        Done::Failed {
+            code,
+            message,
+            retryable,
+        } => {
             let error = json!({"code": code, "message": message, "retryable": retryable});
             writeln!(out, "{}", json!({"error": error}))?;
             Ok(ExitCode::FAILURE)
@@ -139,5 +156,7 @@ pub fn say(percent: u8, message: &str) {
 
 /// A required text parameter.
 pub fn text<'a>(parameters: &'a Json, name: &str) -> Result<&'a str> {
-    parameters[name].as_str().with_context(|| format!("the parameter {name} is missing"))
+    parameters[name]
+        .as_str()
+        .with_context(|| format!("the parameter {name} is missing"))
 }

@@ -272,8 +272,8 @@ fn note(
         .iter_mut()
         .find(|one| one.category == category && one.label == label);
     if let Some(known) = known {
-        known.cost = known.cost.add(cost)?;
-        known.billed = known.billed.add(billed)?;
+        known.cost = known.cost.plus(cost)?;
+        known.billed = known.billed.plus(billed)?;
     } else {
         let share_percent = Decimal::ZERO;
         breakdowns.push(Breakdown {
@@ -312,7 +312,7 @@ fn resources(charges: &[ChargeGroup]) -> Result<Vec<ResourceUsage>, MoneyError> 
             .find(|one| one.resource == resource && one.model == model);
         if let Some(known) = known {
             known.quantity += charge.quantity;
-            known.cost = known.cost.add(charge.cost)?;
+            known.cost = known.cost.plus(charge.cost)?;
         } else {
             let (quantity, cost) = (charge.quantity, charge.cost);
             resources.push(ResourceUsage {

@@ -223,7 +223,7 @@ impl Invoice {
         }
         self.totals
             .total
-            .subtract(self.paid)
+            .minus(self.paid)
             .unwrap_or_else(|_| Money::zero(self.currency()))
     }
 
@@ -312,8 +312,8 @@ impl Invoice {
     /// When the state, the currency or the amount forbids it.
     pub fn may_take(&self, amount: Money, open: Money) -> Result<(), PaymentRefused> {
         use InvoiceStatus::{Overdue, PartiallyPaid, Sent, Viewed};
-        let left = self.due().subtract(open).map_err(PaymentRefused::Money)?;
-        left.subtract(amount).map_err(PaymentRefused::Money)?;
+        let left = self.due().minus(open).map_err(PaymentRefused::Money)?;
+        left.minus(amount).map_err(PaymentRefused::Money)?;
         match self.status {
             Sent | Viewed | PartiallyPaid | Overdue if amount.minor() <= left.minor() => Ok(()),
             InvoiceStatus::Paid | Sent | Viewed | PartiallyPaid | Overdue => {
@@ -334,7 +334,7 @@ impl Invoice {
         now: DateTime<Utc>,
     ) -> Result<(), PaymentRefused> {
         self.may_take(amount, open)?;
-        self.paid = self.paid.add(amount).map_err(PaymentRefused::Money)?;
+        self.paid = self.paid.plus(amount).map_err(PaymentRefused::Money)?;
         self.derive(now).map_err(PaymentRefused::Status)
     }
 

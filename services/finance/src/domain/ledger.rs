@@ -160,7 +160,7 @@ pub fn payment_entries(
     add(
         &mut entries,
         account(AccountKind::Asset, cash),
-        gross.subtract(fee)?,
+        gross.minus(fee)?,
     )?;
     add(&mut entries, fees, fee)?;
     add(&mut entries, receivable(client_id), gross.negated())?;
@@ -182,7 +182,7 @@ fn add(
     amount: Cost,
 ) -> Result<(), MoneyError> {
     match entries.iter_mut().find(|(other, _)| *other == account) {
-        Some((_, sum)) => *sum = sum.add(amount)?,
+        Some((_, sum)) => *sum = sum.plus(amount)?,
         None => entries.push((account, amount)),
     }
     Ok(())

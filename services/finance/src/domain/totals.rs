@@ -140,7 +140,7 @@ pub fn total(currency: Currency, lines: &mut [Line]) -> Result<Totals, MoneyErro
         net,
         taxes,
         tax,
-        total: net.add(tax)?,
+        total: net.plus(tax)?,
     })
 }
 

@@ -211,7 +211,7 @@ pub fn span(
 pub fn json(v: &mut Violations, field: &str, value: Option<Struct>) -> Json {
     let json = value.map_or_else(
         || Json::Object(serde_json::Map::new()),
-        |fields| reeve_wellknown::json_from_struct(fields),
+        reeve_wellknown::json_from_struct,
     );
     v.check(
         json.to_string().len() <= MOST_JSON,

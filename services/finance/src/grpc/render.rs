@@ -136,3 +136,74 @@ pub fn verification(result: &Verification, now: DateTime<Utc>) -> proto::VerifyL
         verify_time: time(Some(now)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain;
+
+    /// Every word of the domain is a value of the contract, so that none is shown as unspecified.
+    #[test]
+    fn every_word_has_its_number() {
+        macro_rules! check {
+            ($words:ty, $contract:ty, $prefix:literal) => {
+                for one in <$words>::ALL {
+                    let word = one.as_str();
+                    let shown = number(<$contract>::from_str_name, $prefix, word);
+                    assert_ne!(shown, 0, "{}{word} is not in the contract", $prefix);
+                }
+            };
+        }
+        check!(
+            domain::budget::BudgetScope,
+            proto::BudgetScope,
+            "BUDGET_SCOPE_"
+        );
+        check!(domain::budget::HoldState, proto::HoldState, "HOLD_STATE_");
+        check!(
+            domain::ledger::AccountKind,
+            proto::AccountKind,
+            "ACCOUNT_KIND_"
+        );
+        check!(
+            domain::ledger::JournalKind,
+            proto::JournalKind,
+            "JOURNAL_KIND_"
+        );
+        check!(
+            domain::usage::UsageStatus,
+            proto::UsageStatus,
+            "USAGE_STATUS_"
+        );
+        check!(
+            domain::usage::Outcome,
+            proto::UsageOutcome,
+            "USAGE_OUTCOME_"
+        );
+        check!(
+            domain::invoice_status::InvoiceStatus,
+            proto::InvoiceStatus,
+            "INVOICE_STATUS_"
+        );
+        check!(
+            domain::payment::PaymentStatus,
+            proto::PaymentStatus,
+            "PAYMENT_STATUS_"
+        );
+        check!(
+            domain::payment::PaymentMethod,
+            proto::PaymentMethod,
+            "PAYMENT_METHOD_"
+        );
+        check!(
+            domain::totals::TaxCategory,
+            proto::TaxCategory,
+            "TAX_CATEGORY_"
+        );
+        check!(
+            domain::totals::LineKind,
+            proto::LineItemKind,
+            "LINE_ITEM_KIND_"
+        );
+    }
+}

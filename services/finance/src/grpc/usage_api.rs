@@ -37,7 +37,7 @@ impl UsageService for UsageApi {
         let records = self.0.report_usage(call, new).await.map_err(Fault::from)?;
         let mut costs = records.iter().filter_map(UsageRecord::cost);
         let first = costs.next();
-        let cost = first.map(|first| costs.try_fold(first, Cost::add).unwrap_or(first));
+        let cost = first.map(|first| costs.try_fold(first, Cost::plus).unwrap_or(first));
         Ok(Response::new(ReportUsageResponse {
             records: records.iter().map(render_usage::record).collect(),
             cost: cost.map(render::cost),

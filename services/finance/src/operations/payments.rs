@@ -128,7 +128,7 @@ impl Context {
             let mut open = payments::open_sum(&mut tx, tenant, invoice_id, currency).await?;
             if was_open {
                 open = open
-                    .subtract(payment.amount)
+                    .minus(payment.amount)
                     .map_err(|error| Error::amount("payment_id", error))?;
             }
             events.extend(

@@ -350,7 +350,7 @@ fn events(report: &Report, records: &[UsageRecord], now: DateTime<Utc>) -> Vec<N
     let mut events = Vec::new();
     let mut costs = records.iter().filter_map(UsageRecord::cost);
     if let Some(cost) = costs.next() {
-        let sum = costs.try_fold(cost, Cost::add).unwrap_or(cost);
+        let sum = costs.try_fold(cost, Cost::plus).unwrap_or(cost);
         let mut data = data.clone();
         data["cost"] = sum.amount().into();
         data["currency_code"] = sum.currency().code().into();

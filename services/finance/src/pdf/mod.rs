@@ -5,6 +5,7 @@ mod canvas;
 mod fonts;
 mod format;
 mod sections;
+mod table;
 #[cfg(test)]
 mod tests;
 

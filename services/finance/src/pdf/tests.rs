@@ -171,12 +171,9 @@ fn what_is_drawn_is_what_is_stored() {
     }
 }
 
-/// Leaves a document to look at: `REEVE_INVOICE_SAMPLE=/tmp/invoice.pdf cargo test -p reeve-finance`.
+/// With REEVE_INVOICE_SAMPLE=/tmp/invoice.pdf it also leaves a document to look at.
 #[test]
-fn a_sample_is_drawn_on_request() {
-    let Ok(path) = std::env::var("REEVE_INVOICE_SAMPLE") else {
-        return;
-    };
+fn every_part_of_the_document_is_drawn() {
     let mut sample = full(4, "Zażółć gęślą jaźń Sp. z o.o.");
     let company = &mut sample.invoice.document.company;
     company.tax_id = "DE123456789".into();
@@ -190,12 +187,29 @@ fn a_sample_is_drawn_on_request() {
     sample.invoice.document.terms.late_interest_percent = "9".into();
     let mut line = sample.invoice.lines[0].clone();
     line.kind = crate::domain::totals::LineKind::Model;
-    line.description = "anthropic/claude-opus-4-7, cached input tokens".into();
+    line.description = "acme/large-model-2026, cached input tokens".into();
     line.quantity = Decimal::from(12_345_678);
     line.price = UnitPrice {
         amount: "0.375".parse().unwrap(),
         per_units: 1_000_000,
     };
     sample.invoice.lines.insert(0, line);
-    std::fs::write(path, render(&sample).unwrap()).unwrap();
+    let fonts = Fonts::load().unwrap();
+    let mut canvas = super::canvas::Canvas::new(&fonts);
+    super::sections::compose(&mut canvas, &sample.invoice);
+    let drawn = canvas.drawn_text();
+    for said in [
+        "12,345,678",
+        "0.375 / 1,000,000",
+        "Interest of 9 % a year on late payment.",
+    ] {
+        assert!(
+            drawn.iter().any(|text| text == said),
+            "{said:?} is not in {drawn:?}"
+        );
+    }
+    let bytes = render(&sample).unwrap();
+    if let Ok(path) = std::env::var("REEVE_INVOICE_SAMPLE") {
+        std::fs::write(path, bytes).unwrap();
+    }
 }

@@ -26,7 +26,10 @@ pub fn built_in(tenant_id: TenantId, now: DateTime<Utc>) -> Vec<Rule> {
             correlation: "task-failure".into(),
             severity: Severity::High,
             priority: Priority::P2,
-            title_template: "Task {{ data.type }} failed for good: {{ group.error_class }}".into(),
+            title_template: "Task {{ data.type }} failed for good: \
+                             {% if data.error_message %}{{ data.error_code }}: \
+                             {{ data.error_message }}{% else %}{{ group.error_class }}{% endif %}"
+                .into(),
             ..base("task-dead-letter")
         },
         Rule {
@@ -41,15 +44,20 @@ pub fn built_in(tenant_id: TenantId, now: DateTime<Utc>) -> Vec<Rule> {
             severity: Severity::High,
             priority: Priority::P2,
             title_template: "Workflow {{ data.workflow or data.workflow_id or \
-                             event.resource_id }} failed: {{ group.error_class }}"
+                             event.resource_id }} failed\
+                             {% if data.failed_step %} at {{ data.failed_step }}{% endif %}: \
+                             {% if data.message %}{{ data.code }}: {{ data.message }}\
+                             {% else %}{{ group.error_class }}{% endif %}"
                 .into(),
             ..base("execution-failed")
         },
         Rule {
             description: "Five failures of one task type and error class in ten minutes, whether \
-                          or not they are retried."
+                          or not they are retried. Steps of workflows are left to \
+                          execution-failed."
                 .into(),
             event_types: words(&["task.failed", "task.timed_out"]),
+            conditions: vec![is_not("data.origin.kind", "workflow")],
             group_by: words(&["data.type", "error_class"]),
             threshold: 5,
             window: Some(TimeDelta::minutes(10)),

@@ -1,7 +1,5 @@
 //! IncidentService.
 
-use std::collections::BTreeSet;
-
 use futures::stream::BoxStream;
 use reeve_auth::Caller;
 use reeve_contracts::incident::v1::incident_service_server::IncidentService;
@@ -30,13 +28,11 @@ use tonic::{Request, Response, Status};
 use super::follow::{Follower, Streams};
 use super::parse::{Reader, filters, incidents, parts};
 use super::render::incidents as render;
-use crate::domain::parts::ActionState;
+use super::watch::changed;
+use crate::operations::EventFilter;
 use crate::operations::Operations;
 use crate::operations::change::SOURCE;
-use crate::operations::events::Batch;
-use crate::operations::resolve_incident::Verification;
 use crate::operations::transition_incident::Step;
-use crate::operations::{EventFilter, IncidentFilter as Filter};
 
 /// Owns incidents.
 #[derive(Debug)]
@@ -56,32 +52,6 @@ impl IncidentApi {
             streams,
         }
     }
-}
-
-/// The incidents that a batch of events tells of, as they are now.
-async fn changed(
-    operations: Operations,
-    caller: Caller,
-    filter: Filter,
-    batch: Batch,
-) -> Result<WatchIncidentsResponse, Fault> {
-    let ids: BTreeSet<Uuid> = batch
-        .entries
-        .iter()
-        .filter_map(|entry| entry.fact.resource_id.parse().ok())
-        .collect();
-    let now = operations.now();
-    let incidents = operations
-        .incidents_by_id(&caller, &filter, ids.into_iter().collect())
-        .await?;
-    Ok(WatchIncidentsResponse {
-        cursor: batch.cursor.to_string(),
-        incidents: incidents
-            .iter()
-            .map(|incident| render::basic(incident, now))
-            .collect(),
-        caught_up: batch.caught_up,
-    })
 }
 
 #[tonic::async_trait]
@@ -327,21 +297,10 @@ impl IncidentService for IncidentApi {
         request: Request<VerifyResolutionRequest>,
     ) -> Result<Response<VerifyResolutionResponse>, Status> {
         let (caller, request) = (Caller::from_request(&request)?, request.into_inner());
-        let mut reader = Reader::new(self.operations.now());
-        let target = incidents::target(&mut reader, &request.incident_id, &request.etag);
-        let agent = &request.verified_by_agent_id;
-        reader.optional_id::<reeve_ids::AgentId>("verified_by_agent_id", agent);
-        let steps = reader.texts("verification_steps", &request.verification_steps, 50, 1_000);
-        let note = reader.optional_text("note", &request.note, incidents::PARAGRAPH);
-        let (id, etag) = incidents::finish(reader, target)?;
-        let verification = Verification {
-            steps,
-            agent_id: agent.clone(),
-            note,
-        };
+        let ((id, etag), how) = incidents::verify(&request, self.operations.now())?;
         let view = self
             .operations
-            .verify_resolution(&caller, id, etag, verification)
+            .verify_resolution(&caller, id, etag, how)
             .await?;
         Ok(Response::new(VerifyResolutionResponse {
             incident: render::whole(&view),
@@ -410,28 +369,7 @@ impl IncidentService for IncidentApi {
         request: Request<FinishActionRequest>,
     ) -> Result<Response<FinishActionResponse>, Status> {
         let (caller, request) = (Caller::from_request(&request)?, request.into_inner());
-        let mut reader = Reader::new(self.operations.now());
-        let target = incidents::target(&mut reader, &request.incident_id, &request.etag);
-        let action = reader.id("action_id", &request.action_id);
-        let state = reader.word("state", request.state);
-        reader.check(
-            state != Some(ActionState::Planned),
-            "state",
-            "must be DONE, FAILED or WAIVED",
-        );
-        let why = matches!(state, Some(ActionState::Failed | ActionState::Waived));
-        let given = !request.outcome.trim().is_empty();
-        reader.check(
-            given || !why,
-            "outcome",
-            "is required for FAILED and WAIVED",
-        );
-        let outcome = reader.optional_text("outcome", &request.outcome, incidents::PARAGRAPH);
-        let target = incidents::finish(reader, target)?;
-        let (Some(action), Some(state)) = (action, state) else {
-            return Err(Fault::internal().into());
-        };
-        let end = (state, outcome);
+        let (target, action, end) = parts::finish_action(&request, self.operations.now())?;
         let view = self
             .operations
             .finish_action(&caller, target, action, end)

@@ -7,6 +7,7 @@ mod incident_service;
 mod parse;
 mod render;
 mod rule_service;
+mod watch;
 mod words;
 
 pub use audit_service::AuditApi;

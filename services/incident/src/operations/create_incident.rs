@@ -5,7 +5,7 @@ use reeve_ids::IncidentId;
 use serde_json::json;
 
 use super::change::{self, SOURCE};
-use super::view::{View, find};
+use super::view::View;
 use super::{Operations, actor};
 use crate::domain::incident::{Incident, Opening};
 use crate::domain::timeline::{Entry, EntryKind};
@@ -33,7 +33,9 @@ impl Operations {
                     return Err(Error::RequestIdReused(key.request_id.clone()));
                 }
                 let id = IncidentId::from_uuid(earlier.resource_id);
-                let incident = find(&mut tx, tenant, id).await?;
+                // Locked, so that its timeline is read at the same moment.
+                let found = incidents::lock(&mut tx, tenant, id).await?;
+                let incident = found.ok_or_else(|| Error::no_incident(id))?;
                 return View::for_answer(&mut tx, incident, now).await;
             }
         }

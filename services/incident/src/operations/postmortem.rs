@@ -42,7 +42,7 @@ impl Operations {
         id: IncidentId,
     ) -> Result<Postmortem, Error> {
         let tenant = caller.tenant();
-        let mut tx = self.database.tenant(tenant).await?;
+        let mut tx = self.snapshot(tenant).await?;
         let incident = find(&mut tx, tenant, id).await?;
         let view = View::of(&mut tx, incident, ENTRIES, self.now()).await?;
         let mut tasks: Vec<String> = view.evidence.iter().map(|one| one.task_id()).collect();

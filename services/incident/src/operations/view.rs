@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use reeve_auth::Caller;
 use reeve_ids::{IncidentId, TenantId};
+use reeve_postgres::Tx;
 use sqlx::PgConnection;
 
 use super::Operations;
@@ -71,9 +72,20 @@ pub(super) async fn find(
 }
 
 impl Operations {
+    /// A transaction whose statements all see the same moment. A view is read in several
+    /// statements: without this, a change between two of them would make the timeline's end differ
+    /// from what the incident's row says, and an intact timeline look tampered with.
+    pub(super) async fn snapshot(&self, tenant: TenantId) -> Result<Tx, Error> {
+        let mut tx = self.database.tenant(tenant).await?;
+        sqlx::raw_sql("set transaction isolation level repeatable read, read only")
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx)
+    }
+
     /// Reads one incident.
     pub async fn get_incident(&self, caller: &Caller, id: IncidentId) -> Result<View, Error> {
-        let mut tx = self.database.tenant(caller.tenant()).await?;
+        let mut tx = self.snapshot(caller.tenant()).await?;
         let incident = find(&mut tx, caller.tenant(), id).await?;
         View::for_answer(&mut tx, incident, self.now()).await
     }

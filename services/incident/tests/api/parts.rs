@@ -226,3 +226,28 @@ async fn an_incident_holds_no_more_than_an_answer() {
     let answer = refusal.expect("there is a limit");
     refused(answer, Code::ResourceExhausted, Reason::LimitReached);
 }
+
+#[tokio::test]
+async fn a_timeline_is_intact_in_every_read_while_it_grows() {
+    let world = World::start().await;
+    let id = world.create().await.id;
+    let writing = async {
+        for n in 0..40 {
+            let update = proto::AddStatusUpdateRequest {
+                incident_id: id.clone(),
+                message: format!("update {n}"),
+                ..Default::default()
+            };
+            world
+                .incidents()
+                .add_status_update(world.ask(update))
+                .await
+                .expect("it is open");
+        }
+    };
+    let reading = async {
+        // `kinds` checks that the hashes fit.
+        while kinds(&world.get(&id).await).len() < 41 {}
+    };
+    tokio::join!(writing, reading);
+}

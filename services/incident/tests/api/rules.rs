@@ -1,6 +1,7 @@
 //! From events to incidents.
 
 use chrono::TimeDelta;
+use reeve_contracts::event::v1::ListEventsRequest;
 use reeve_contracts::incident::v1 as proto;
 use reeve_contracts::incident::v1::{EvidenceState, IncidentEventType as Kind, IncidentStatus};
 use reeve_contracts::task::v1::{Task, TaskSpec, TaskState};
@@ -63,10 +64,7 @@ async fn a_dead_task_opens_an_incident_with_its_evidence() {
     world.fail_task(&task, "lint", "status 1");
     let opened = world.opened(1).await;
     assert_eq!(status(&opened), IncidentStatus::Detected);
-    assert_eq!(
-        opened.title,
-        "Task lint failed for good: exit: status <number>"
-    );
+    assert_eq!(opened.title, "Task lint failed for good: EXIT: status 1");
     assert_eq!(
         (opened.source(), opened.signal_count),
         (proto::IncidentSource::Rule, 1)
@@ -196,11 +194,14 @@ async fn steps_of_workflows_wait_for_the_engines_verdict() {
         json!({"type": "lint", "dead": true, "origin": origin, "error_message": "no"}),
     );
     // The agent registry's server stands in for the engine: rules look at types, not at sources.
-    let known = eventually(|| async {
-        let alerts = world.alerts().await;
-        alerts.into_iter().next()
-    });
-    assert_eq!(known.await.state(), proto::AlertState::Counting);
+    eventually(|| async {
+        let request = world.ask(ListEventsRequest::default());
+        let logged = world.events().list_events(request).await.unwrap();
+        !logged.into_inner().events.is_empty()
+    })
+    .await;
+    assert!(world.list().await.is_empty());
+    assert!(world.alerts().await.is_empty());
     world.agent_registry.emit(
         world.tenant,
         "execution.failed",
@@ -208,7 +209,7 @@ async fn steps_of_workflows_wait_for_the_engines_verdict() {
         json!({"workflow": "deploy", "failed_step": "lint", "code": "EXIT", "message": "no"}),
     );
     let opened = world.opened(1).await;
-    assert_eq!(opened.title, "Workflow deploy failed: exit: no");
+    assert_eq!(opened.title, "Workflow deploy failed at lint: EXIT: no");
     let evidence = &opened.evidence[0];
     assert_eq!(
         (evidence.execution_id.as_str(), evidence.task_id.as_str()),

@@ -1,6 +1,6 @@
 //! Lapsed leases, timeouts and disobeyed cancellations.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reeve_events::Actor;
 use reeve_ids::{TaskId, TenantId};
@@ -31,7 +31,7 @@ impl DueTasks {
         Self {
             queue,
             brake: Brake::default(),
-            pace: Pace::new(std::time::Duration::ZERO),
+            pace: Pace::new(Duration::ZERO),
         }
     }
 

@@ -21,4 +21,3 @@ mod tenants;
 mod timeouts;
 mod watch;
 mod worker;
-mod probe;

@@ -5,7 +5,7 @@ use prost::Message as _;
 use reeve_auth::{Caller, PrincipalKind};
 use reeve_contracts::incident::v1::{
     CloseIncidentRequest, CreateIncidentRequest, IncidentResolution, ResolveIncidentRequest,
-    UpdateIncidentRequest, UpdateResolutionRequest,
+    UpdateIncidentRequest, UpdateResolutionRequest, VerifyResolutionRequest,
 };
 use reeve_ids::{AgentId, IncidentId};
 use reeve_status::Fault;
@@ -15,7 +15,7 @@ use crate::domain::classification::{CloseReason, Source};
 use crate::domain::incident::Opening;
 use crate::domain::parts::ResolutionStep;
 use crate::operations::RequestKey as Key;
-use crate::operations::resolve_incident::Ending;
+use crate::operations::resolve_incident::{Ending, Verification};
 use crate::operations::update_incident::Update;
 
 /// Characters of a note or another paragraph.
@@ -285,4 +285,26 @@ pub fn close(
     reader.optional_text("note", &request.note, PARAGRAPH);
     let target = finish(reader, target)?;
     Ok((target, (reason.ok_or_else(Fault::internal)?, original)))
+}
+
+/// How the end was verified.
+pub fn verify(
+    request: &VerifyResolutionRequest,
+    now: DateTime<Utc>,
+) -> Result<(Target, Verification), Fault> {
+    let mut reader = Reader::new(now);
+    let target = target(&mut reader, &request.incident_id, &request.etag);
+    let agent = &request.verified_by_agent_id;
+    reader.optional_id::<AgentId>("verified_by_agent_id", agent);
+    let steps = reader.texts("verification_steps", &request.verification_steps, 50, 1_000);
+    let note = reader.optional_text("note", &request.note, PARAGRAPH);
+    let target = finish(reader, target)?;
+    Ok((
+        target,
+        Verification {
+            steps,
+            agent_id: agent.clone(),
+            note,
+        },
+    ))
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use prost::Message as _;
 use reeve_contracts::incident::v1::{
     AddActionRequest, AddCommunicationReplyRequest, AddImpactRequest, AddStatusUpdateRequest,
-    RecordCommunicationRequest,
+    FinishActionRequest, RecordCommunicationRequest,
 };
 use reeve_contracts::r#type::v1::Money;
 use reeve_ids::{AgentId, PartId, TaskId};
@@ -12,7 +12,7 @@ use reeve_money::{Cost, Currency};
 use reeve_status::Fault;
 
 use super::Reader;
-use super::incidents::{PARAGRAPH, finish, target};
+use super::incidents::{PARAGRAPH, Target, finish, target};
 use crate::domain::parts::{
     Action, ActionState, Communication, CommunicationStatus, Impact, Reply,
 };
@@ -245,4 +245,30 @@ pub fn reply(request: &AddCommunicationReplyRequest, now: DateTime<Utc>) -> Resu
             Some(Addition::Reply(id?, reply))
         },
     )
+}
+
+/// How a planned action ended.
+pub fn finish_action(
+    request: &FinishActionRequest,
+    now: DateTime<Utc>,
+) -> Result<(Target, PartId, (ActionState, String)), Fault> {
+    let mut reader = Reader::new(now);
+    let target = target(&mut reader, &request.incident_id, &request.etag);
+    let action = reader.id("action_id", &request.action_id);
+    let state = reader.word("state", request.state);
+    let ended = state != Some(ActionState::Planned);
+    reader.check(ended, "state", "must be DONE, FAILED or WAIVED");
+    let why = matches!(state, Some(ActionState::Failed | ActionState::Waived));
+    let given = !request.outcome.trim().is_empty();
+    reader.check(
+        given || !why,
+        "outcome",
+        "is required for FAILED and WAIVED",
+    );
+    let outcome = reader.optional_text("outcome", &request.outcome, PARAGRAPH);
+    let target = finish(reader, target)?;
+    let (Some(action), Some(state)) = (action, state) else {
+        return Err(Fault::internal());
+    };
+    Ok((target, action, (state, outcome)))
 }

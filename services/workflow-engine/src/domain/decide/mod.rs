@@ -83,7 +83,8 @@ pub fn decide(
             attempt,
         } => transition.timer(kind, step, attempt),
     }
-    if !transition.writes.is_empty() {
+    // A run that heads for its end may have nothing left to stop, and then no step changed.
+    if !transition.writes.is_empty() || transition.run.stopping.is_some() {
         transition.advance();
         transition.run.update_time = circumstances.now;
     }

@@ -149,6 +149,18 @@ fn the_deadline_ends_even_a_paused_run() {
 }
 
 #[test]
+fn the_deadline_ends_a_paused_run_of_which_nothing_is_left() {
+    let mut play = Play::of(Definition {
+        timeout_ms: Some(60_000),
+        ..definition(vec![task("a")])
+    });
+    play.apply(Event::Pause(String::new()));
+    play.complete("a", json!({}));
+    assert!(play.fire_next());
+    assert_eq!(play.run.state, ExecutionState::Timeout);
+}
+
+#[test]
 fn fail_fast_stops_the_other_branches() {
     let mut play = Play::of(Definition {
         fail_fast: true,

@@ -227,7 +227,12 @@ fn check(play: &Play) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 1_000,
+        // A case that was found becomes a test by name; no file keeps it.
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn whatever_happens_it_ends_once_and_never_gets_stuck(
