@@ -19,6 +19,8 @@ use crate::{Error, Log, stream_of};
 const STREAM_BATCH: usize = 100;
 /// Events that one pass reads from the feed.
 const FEED_BATCH: i32 = 500;
+/// Events after which one pass reads no further entry of the stream: they share a transaction.
+const ENOUGH: usize = 1_000;
 /// How long one pass waits on the stream before it asks the owner.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -102,6 +104,7 @@ impl<H: Handler> Consumer<H> {
         let Some(last) = events.last().map(|event| event.sequence) else {
             return Ok(false);
         };
+        self.notice_gap(cursor, &events);
         self.handler.prepare(&events).await?;
         let mut tx = self.database.internal().await?;
         if !self.advance(&mut tx, cursor, last).await? {
@@ -110,6 +113,20 @@ impl<H: Handler> Consumer<H> {
         self.handler.apply(&mut tx, &events).await?;
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// The owner drops events past its retention. A consumer that was away longer goes on with what
+    /// is left, and says so.
+    fn notice_gap(&self, cursor: i64, events: &[Event]) {
+        let first = events.first().map_or(0, |event| event.sequence);
+        if first > cursor + 1 {
+            tracing::error!(
+                source = self.source,
+                consumer = self.name,
+                missing = first - cursor - 1,
+                "events had expired before they were read"
+            );
+        }
     }
 
     async fn cursor(&self) -> Result<i64, Error> {
@@ -166,6 +183,9 @@ impl<H: Handler> Consumer<H> {
             }
             let batch = crate::log::decode(entry.first_seq, &entry.payload).ok()?;
             events.extend(batch.into_iter().filter(|event| event.sequence >= next));
+            if events.len() >= ENOUGH {
+                break;
+            }
         }
         (!events.is_empty()).then_some(events)
     }

@@ -1,10 +1,14 @@
 //! Reading a service's own log.
 
+use futures::TryStreamExt as _;
 use prost::Message as _;
 use reeve_contracts::event::v1::Event;
 use reeve_postgres::Database;
 
 use crate::Error;
+
+/// Bytes after which a read ends, so that its answer fits into a message with room to spare.
+const READ_BYTES: usize = 2 * 1024 * 1024;
 
 /// The numbered events of the service whose schema this is.
 #[derive(Clone, Debug)]
@@ -18,23 +22,25 @@ impl Log {
         Self { database }
     }
 
-    /// Events after a sequence, in order: at least one batch if there is any, and about `count`.
+    /// Events after a sequence, in order: at least one row of the log if there is any, and about
+    /// `count`, fewer when they are large.
     ///
     /// # Errors
     /// When the database is away, or a batch does not decode.
     pub async fn read_after(&self, sequence: i64, count: usize) -> Result<Vec<Event>, Error> {
-        let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        let mut rows = sqlx::query_as::<_, (i64, Vec<u8>)>(
             "select first_sequence, events from event_log
              where last_sequence > $1 order by last_sequence limit 200",
         )
         .bind(sequence)
-        .fetch_all(self.database.internal_pool())
-        .await?;
+        .fetch(self.database.internal_pool());
         let mut events = Vec::new();
-        for (first, encoded) in rows {
+        let mut bytes = 0;
+        while let Some((first, encoded)) = rows.try_next().await? {
+            bytes += encoded.len();
             let batch = decode(first, &encoded)?;
             events.extend(batch.into_iter().filter(|event| event.sequence > sequence));
-            if events.len() >= count {
+            if events.len() >= count || bytes >= READ_BYTES {
                 break;
             }
         }

@@ -7,8 +7,9 @@ use crate::{Error, Wake, stream_of};
 
 /// Rows of the outbox that one pass moves.
 const BATCH: i64 = 200;
-/// Batches that the stream keeps; a consumer that is further behind reads the feed.
-const STREAM_KEEPS: u32 = 10_000;
+/// Rows that the stream keeps, to bound what Redis holds; a consumer that is further behind reads
+/// the feed.
+const STREAM_KEEPS: u32 = 500;
 /// Days that the log keeps events.
 const RETENTION_DAYS: i32 = 14;
 

@@ -242,3 +242,26 @@ async fn a_wake_tells_how_long_the_log_is() {
     head.changed().await.unwrap();
     assert_eq!(*head.borrow(), 4);
 }
+
+#[tokio::test]
+async fn a_great_many_large_events_fit_into_every_answer() {
+    let world = World::new().await;
+    let mut tx = world.database.internal().await.unwrap();
+    let large = |_| event().with(serde_json::json!({"message": "x".repeat(8_000)}));
+    let events = (0..1_000).map(large).collect();
+    reeve_events::append(&mut tx, SOURCE, events).await.unwrap();
+    tx.commit().await.unwrap();
+    while world.relay.tick().await.unwrap() {}
+    let log = Log::new(world.database.clone());
+    let (mut cursor, mut reads) = (0, 0);
+    while let Some(last) = log.read_after(cursor, 1_000).await.unwrap().last() {
+        let read = log.read_after(cursor, 1_000).await.unwrap();
+        let bytes: usize = read.iter().map(prost::Message::encoded_len).sum();
+        assert!(bytes < 3 * 1024 * 1024, "{bytes} bytes in one read");
+        assert_eq!(read[0].sequence, cursor + 1);
+        cursor = last.sequence;
+        reads += 1;
+    }
+    assert_eq!(cursor, 1_000);
+    assert!(reads > 1);
+}
