@@ -119,9 +119,9 @@ fn modules_look_inwards_only() {
             let folder = format!("{ROOT}/services/{service}/src/{module}");
             for file in rust_files(Path::new(&folder)) {
                 let text = fs::read_to_string(&file).unwrap();
-                for (number, line) in text.lines().enumerate() {
-                    if let Some(fault) = fault(line, module, modules, crates) {
-                        faults.push(format!("{}:{}: {fault}", file.display(), number + 1));
+                for path in used_paths(&text) {
+                    if let Some(fault) = fault(&path, module, modules, crates) {
+                        faults.push(format!("{}: {fault}", file.display()));
                     }
                 }
             }
@@ -130,25 +130,74 @@ fn modules_look_inwards_only() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-fn fault(line: &str, module: &str, modules: &[&str], crates: &[&str]) -> Option<String> {
-    let path = line
-        .trim()
-        .trim_start_matches("pub ")
-        .strip_prefix("use ")?;
-    let path = path.trim_start_matches("pub(crate) ");
-    let first = path.split([':', ';', ' ']).next().unwrap_or_default();
+/// Every path that `use` declarations name, with groups taken apart: `a::{b, c::d}` is `a::b` and
+/// `a::c::d`.
+fn used_paths(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim);
+    let code: String = lines
+        .filter(|line| !line.starts_with("//"))
+        .collect::<Vec<_>>()
+        .join(" ");
+    let declarations = code.split(';').filter_map(|part| {
+        let start = part.rfind("use ")?;
+        let alone = start == 0 || part[..start].ends_with([' ', '}', ']']);
+        alone.then(|| part[start + 4..].replace(' ', ""))
+    });
+    declarations
+        .flat_map(|declaration| apart(&declaration))
+        .collect()
+}
+
+fn apart(path: &str) -> Vec<String> {
+    let Some((head, rest)) = path.split_once('{') else {
+        return vec![path.to_owned()];
+    };
+    let inner = rest.strip_suffix('}').unwrap_or(rest);
+    let (mut depth, mut start, mut parts) = (0, 0, Vec::new());
+    for (position, character) in inner.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&inner[start..position]);
+                start = position + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&inner[start..]);
+    let parts = parts.into_iter().filter(|part| !part.is_empty());
+    parts
+        .flat_map(|part| apart(&format!("{head}{part}")))
+        .collect()
+}
+
+fn fault(path: &str, module: &str, modules: &[&str], crates: &[&str]) -> Option<String> {
+    let mut names = path.split("::");
+    let first = names.next()?;
     if first == "crate" {
-        let next = path
-            .trim_start_matches("crate::")
-            .split([':', ';', ' ', '{'])
-            .next()?;
-        let inward =
-            modules.contains(&next) || next.is_empty() || next.starts_with(char::is_uppercase);
+        let next = names.next()?;
+        let inward = modules.contains(&next) || next.starts_with(char::is_uppercase);
         return (!inward).then(|| format!("{module} uses crate::{next}"));
     }
     let foreign = first.starts_with("reeve_") && !crates.contains(&first);
     let effect = module == "domain" && EFFECTS.contains(&first);
     (foreign || effect).then(|| format!("{module} uses {first}"))
+}
+
+#[test]
+fn groups_of_uses_are_taken_apart() {
+    let text = "use crate::{\n    domain::{A, b::C},\n    grpc,\n};\npub use sqlx::PgPool;\n";
+    let expected = [
+        "crate::domain::A",
+        "crate::domain::b::C",
+        "crate::grpc",
+        "sqlx::PgPool",
+    ];
+    assert_eq!(used_paths(text), expected);
+    assert!(fault("crate::grpc", "domain", &["domain"], &[]).is_some());
+    assert!(fault("sqlx::PgPool", "domain", &["domain"], &[]).is_some());
+    assert!(fault("crate::domain::A", "domain", &["domain"], &[]).is_none());
 }
 
 #[test]

@@ -13,8 +13,9 @@ use tonic::transport::Channel;
 
 use crate::{ApiKey, Authenticator, Credential, Principal, PrincipalKind, ServiceTokens};
 
-/// How long a resolved key is believed, and so how late a revocation may take effect.
-const BELIEVED: Duration = Duration::from_secs(30);
+/// How long a resolved key is believed. The registry's own replicas believe one for 10 seconds more,
+/// so a revocation takes effect everywhere within 30.
+const BELIEVED: Duration = Duration::from_secs(20);
 const CACHED_KEYS: u64 = 20_000;
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
 

@@ -5,8 +5,10 @@
 //! - [`config`] reads defaults < file < environment < flags and reports every mistake at once;
 //! - `server` accepts connections, drains, and serves /livez, /readyz, /metrics and /version;
 //! - `rpc` is the stack that every call passes;
+//! - [`answer`] keeps pages and messages below the size that clients accept;
 //! - [`Loop`]s run until the drain, [`peer`] calls the other services.
 
+pub mod answer;
 mod call;
 pub mod config;
 mod deps;

@@ -133,7 +133,10 @@ fn plain(text: &str) -> String {
         return "-".to_owned();
     }
     let stripped = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix));
-    stripped.unwrap_or(text).to_owned()
+    match stripped {
+        Some("UNSPECIFIED") => "-".to_owned(),
+        stripped => stripped.unwrap_or(text).to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -91,6 +91,9 @@ pub enum Error {
     /// The caller grants what they do not hold.
     #[error("the caller does not hold {0:?}")]
     NotHeld(Vec<String>),
+    /// An agent asks for a person's key.
+    #[error("an agent makes no key of kind USER")]
+    UserKeyByAgent,
     /// The credential opens nothing.
     #[error("the credential is not valid")]
     CredentialInvalid,
@@ -141,6 +144,11 @@ impl From<Error> for Fault {
             Error::NotOffline { agent, state } => not_offline(agent, state),
             Error::RequestIdReused(request_id) => request_id_reused(&request_id),
             Error::NotHeld(patterns) => not_held(&patterns),
+            Error::UserKeyByAgent => Self::new(
+                Code::PermissionDenied,
+                Reason::PrincipalForbidden,
+                "a person, not an agent, makes keys of kind USER",
+            ),
             Error::CredentialInvalid => Self::new(
                 Code::Unauthenticated,
                 Reason::CredentialInvalid,

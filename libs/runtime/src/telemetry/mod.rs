@@ -3,6 +3,8 @@
 mod json;
 mod otlp;
 
+use std::io::IsTerminal as _;
+
 use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
@@ -32,7 +34,11 @@ pub struct Telemetry(Option<SdkTracerProvider>);
 pub fn init(config: &LogConfig, service: &'static str) -> Result<Telemetry, BuildError> {
     let filter = EnvFilter::try_new(&config.filter).map_err(BuildError::step("read log.filter"))?;
     let lines = match config.format {
-        LogFormat::Text => fmt::layer().with_writer(std::io::stderr).compact().boxed(),
+        LogFormat::Text => fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .compact()
+            .boxed(),
         LogFormat::Json => fmt::layer()
             .with_writer(std::io::stdout)
             .fmt_fields(JsonFields::new())

@@ -35,6 +35,10 @@ pub async fn create(
     check_held(caller, &new.permissions)?;
     let (tenant, now) = (caller.tenant(), context.now());
     let mut tx = context.database.tenant(tenant).await?;
+    // An agent with a person's key could approve and close what only a person may.
+    if caller.principal.kind == PrincipalKind::Agent && new.kind == KeyKind::User {
+        return Err(Error::UserKeyByAgent);
+    }
     if let Some(earlier) = repeat::earlier(&mut tx, tenant, new.request.as_ref(), now).await? {
         let id = ApiKeyId::from_uuid(earlier.resource_id);
         let key = api_keys::get(&mut tx, tenant, id)

@@ -56,8 +56,10 @@ async fn a_key_is_its_holders_identity() {
 #[tokio::test]
 async fn nobody_grants_what_they_do_not_hold() {
     let world = World::start().await;
-    let some = world.key("some", &["api_keys.create", "agents.*"]).await;
     let mut identity = world.identity();
+    let some = new_key("some", &["api_keys.create", "agents.*"]);
+    let some = identity.create_api_key(world.ask(some)).await.unwrap();
+    let some = some.into_inner().secret;
     let answer = identity
         .create_api_key(authorize(&some, new_key("less", &["agents.get"])))
         .await;
@@ -68,6 +70,31 @@ async fn nobody_grants_what_they_do_not_hold() {
         let fault = refused(answer, Code::PermissionDenied, Reason::PermissionMissing);
         assert_eq!(fault.metadata()["permission"], more);
     }
+}
+
+#[tokio::test]
+async fn an_agent_makes_no_key_for_a_person() {
+    let world = World::start().await;
+    let agent = world.key("agent", &["*"]).await;
+    let mut identity = world.identity();
+    let wanted = CreateApiKeyRequest {
+        request_id: "first".to_owned(),
+        ..new_key("wanted", &["*"])
+    };
+    let answer = identity
+        .create_api_key(authorize(&agent, wanted.clone()))
+        .await;
+    refused(answer, Code::PermissionDenied, Reason::PrincipalForbidden);
+    // Nothing was written, not even the request id: it is free for another body.
+    let own = CreateApiKeyRequest {
+        kind: PrincipalKind::Agent.into(),
+        ..wanted
+    };
+    let made = identity.create_api_key(authorize(&agent, own)).await;
+    assert_eq!(
+        made.unwrap().into_inner().api_key.unwrap().kind(),
+        PrincipalKind::Agent
+    );
 }
 
 #[tokio::test]
@@ -94,7 +121,7 @@ async fn keys_are_listed_masked_and_page() {
             .into_inner();
         let shown = format!("{page:?}");
         for secret in &secrets {
-            let hidden = secret.rsplit('_').next().unwrap();
+            let hidden = secret.splitn(3, '_').nth(2).unwrap();
             assert!(!shown.contains(hidden), "a secret in {shown}");
         }
         names.extend(page.api_keys.into_iter().map(|key| key.name));
@@ -375,7 +402,7 @@ async fn the_configured_key_is_made_once() {
 async fn secrets_are_nowhere_but_in_the_first_answer() {
     let world = World::start().await;
     let secret = world.key("hidden", &["agents.get"]).await;
-    let hidden = secret.rsplit('_').next().unwrap().to_owned();
+    let hidden = secret.splitn(3, '_').nth(2).unwrap().to_owned();
     let made = |events: &[reeve_contracts::event::v1::Event]| {
         events
             .iter()
@@ -391,7 +418,7 @@ async fn secrets_are_nowhere_but_in_the_first_answer() {
     assert!(!rows.iter().any(|row| row.contains(&hidden)));
     let config = world.config().unwrap();
     let shown = format!("{config:?}");
-    let admin_secret = world.admin.rsplit('_').next().unwrap();
+    let admin_secret = world.admin.splitn(3, '_').nth(2).unwrap();
     assert!(!shown.contains(admin_secret) && !shown.contains(crate::harness::PEPPER));
 }
 
@@ -465,7 +492,7 @@ async fn secrets_are_not_logged() {
         "the calls themselves are logged: {text}"
     );
     for key in [&secret, &wrong, &world.admin] {
-        let hidden = key.rsplit('_').next().expect("a key has three parts");
+        let hidden = key.splitn(3, '_').nth(2).expect("a key has three parts");
         assert!(!text.contains(hidden), "a secret was logged");
     }
 }

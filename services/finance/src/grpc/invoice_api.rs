@@ -11,19 +11,15 @@ use reeve_contracts::finance::v1::{
 use reeve_events::Actor;
 use reeve_ids::{InvoiceId, Uuid};
 use reeve_postgres::page;
+use reeve_runtime::answer;
 use reeve_status::{Fault, Violations};
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Response};
-
-use prost::Message as _;
 
 use super::{Answer, Shared, asked, call, open, parse, parse_invoice, render_invoice, required};
 use crate::domain::invoice::Invoice;
 use crate::operations::invoice_changes::Change;
 use crate::storage::invoices::InvoiceFilter;
-
-/// Where a page ends before its size.
-const MOST_BYTES: usize = 3 * 1024 * 1024;
 
 /// The RPCs.
 pub struct InvoiceApi(pub Shared);
@@ -73,12 +69,11 @@ impl InvoiceService for InvoiceApi {
         let (page, size) = parse::page::<Uuid>(message.page_size, &message.page_token, &bound)?;
         let invoices = self.0.list_invoices(caller.tenant(), &filter, page).await;
         let invoices = invoices.map_err(Fault::from)?;
-        let (invoices, next) = page::split(invoices, size, |one| one.id.uuid());
-        let (invoices, cut) = within(&invoices);
+        let (invoices, next) =
+            answer::page(invoices, size, render_invoice::invoice, |one| one.id.uuid());
         Ok(Response::new(ListInvoicesResponse {
             invoices,
-            next_page_token: cut
-                .or(next)
+            next_page_token: next
                 .map(|key| page::encode(&key, &bound))
                 .unwrap_or_default(),
         }))
@@ -151,21 +146,6 @@ impl InvoiceService for InvoiceApi {
             file_name,
         }))
     }
-}
-
-/// As many as fit into an answer, at least one; the key of the last when some did not.
-fn within(invoices: &[Invoice]) -> (Vec<proto::Invoice>, Option<Uuid>) {
-    let mut fitting = Vec::with_capacity(invoices.len());
-    let mut bytes = 0;
-    for (at, invoice) in invoices.iter().enumerate() {
-        let rendered = render_invoice::invoice(invoice);
-        bytes += rendered.encoded_len() + 8;
-        if bytes > MOST_BYTES && at > 0 {
-            return (fitting, Some(invoices[at - 1].id.uuid()));
-        }
-        fitting.push(rendered);
-    }
-    (fitting, None)
 }
 
 fn change(caller: &Caller, id: &str, etag: &str, mut v: Violations) -> Result<Change, Fault> {

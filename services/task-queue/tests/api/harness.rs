@@ -284,6 +284,13 @@ impl World {
             .unwrap_or_default()
     }
 
+    /// Waits for the end of the first refill. While it lasts, what a test does to the queues behind
+    /// the service's back may be undone.
+    pub async fn ready_queues_are_whole(&self) {
+        let ready = self.deps.redis.ready_queues(0);
+        eventually(|| async { ready.verify().await }).await;
+    }
+
     /// Whether a call to lease is being served.
     pub async fn waits_for_lease(&self) -> bool {
         self.deps.metrics.render().contains("reeve_rpc_in_flight 1")

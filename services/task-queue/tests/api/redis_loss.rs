@@ -133,6 +133,7 @@ async fn a_redis_that_is_gone_slows_down_and_stops_nothing() {
 async fn a_task_that_redis_forgot_is_found_again() {
     let world = World::start().await;
     let agent = world.agent(&["lint"]);
+    world.ready_queues_are_whole().await;
     let created = world.create(spec("lint")).await;
     eventually(|| async { world.ready_in_redis("default", "lint").await == 1 }).await;
     let lane = format!("{}/default/lint", world.tenant);
@@ -171,6 +172,7 @@ async fn a_restart_with_an_empty_redis_finds_every_task() {
 async fn a_pop_that_was_never_claimed_returns() {
     let world = World::start().await;
     let agent = world.agent(&["lint"]);
+    world.ready_queues_are_whole().await;
     let created = world.create(spec("lint")).await;
     eventually(|| async { world.ready_in_redis("default", "lint").await == 1 }).await;
     let lane = format!("{}/default/lint", world.tenant);
