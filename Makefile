@@ -60,6 +60,7 @@ chart: $(HELM) ## Check and render the Helm chart with the real Helm
 	@scripts/check-chart.sh $(HELM) $(CHART)
 
 bench: setup ## Measure the task path; writes target/bench/report.json
+	$(CARGO) build --locked --profile dist --package reeve --package reeve-bench
 	$(CARGO) run --locked --profile dist --package reeve-bench
 
 # The cheap checks first. Every test is run, so that the count at the end is of all of them.

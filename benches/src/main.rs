@@ -1,6 +1,6 @@
 //! The load generator: measures the task path of a running Reeve over gRPC, prints a table and
-//! writes `target/bench/report.json`. Every figure is durable unless it says otherwise: an answer
-//! means that PostgreSQL has committed with fsync and synchronous_commit on.
+//! writes `target/bench/report.json`. Each figure says what is safe when an answer arrives, as the
+//! running PostgreSQL tells it.
 
 // Latencies and rates are for people; nothing is decided by their last digit.
 #![allow(clippy::cast_precision_loss)]
@@ -14,7 +14,7 @@ mod session;
 mod start;
 mod unary;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -74,15 +74,18 @@ async fn run(args: &Args) -> Result<()> {
         Some(path) => path.clone(),
         None => std::env::current_exe()?.with_file_name("reeve"),
     };
-    let platform =
-        Platform::start(&reeve).with_context(|| format!("cannot start {}", reeve.display()))?;
+    let folder = args.report.parent().unwrap_or(Path::new("."));
+    let platform = Platform::start(&reeve, folder)
+        .await
+        .with_context(|| format!("cannot start {}", reeve.display()))?;
     let session = Session::open(&platform)?;
     let mut report = Report::new(args.rounds);
-    start::measure(&platform, &mut report);
+    start::platform(&platform, &mut report)?;
     for _ in 0..args.rounds {
+        start::service(&reeve, &platform, &mut report).await?;
         batched::measure(&session, &platform, args.tasks, &mut report).await?;
         unary::measure(&session, &platform, args.unary_tasks, &mut report).await?;
-        open_loop::measure(&session, args.rate, args.seconds, &mut report).await?;
+        open_loop::measure(&session, &platform, args.rate, args.seconds, &mut report).await?;
     }
     let table = report.finish(&args.report)?;
     std::io::Write::write_all(&mut std::io::stdout(), table.as_bytes())?;

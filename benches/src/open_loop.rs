@@ -18,7 +18,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::report::{DURABLE, Figure, Report};
+use crate::platform::Platform;
+use crate::report::{Figure, Report};
 use crate::samples::Samples;
 use crate::session::{Session, task};
 
@@ -27,6 +28,7 @@ const LABEL: &str = "intended";
 /// One round at a rate.
 pub async fn measure(
     session: &Session,
+    platform: &Platform,
     rate: u32,
     seconds: u32,
     report: &mut Report,
@@ -44,6 +46,7 @@ pub async fn measure(
     ));
 
     let channel = session.queue().await?;
+    let meter = platform.meter().await?;
     let (began, count) = (Instant::now(), rate * seconds);
     let mut creations = JoinSet::new();
     for number in 0..count {
@@ -80,17 +83,15 @@ pub async fn measure(
         samples.len() == usize::try_from(count)?,
         "a task arrived twice"
     );
-    let p50 = samples.percentile(0.5);
-    report.add(Figure {
-        name: "enqueue_to_start",
-        value: p50,
-        unit: "ms",
-        p50: Some(p50),
-        p99: Some(samples.percentile(0.99)),
-        durability: DURABLE,
-        cpu_us_each: None,
-        target: "at 1,000/s: p50 < 3 ms, p99 < 15 ms",
-    });
+    let figure = Figure::new(
+        "enqueue_to_start",
+        samples.percentile(0.5),
+        "ms",
+        "at 1,000/s: p50 < 3 ms, p99 < 15 ms",
+    );
+    let spent = meter.read().await?;
+    let figure = figure.durable(&platform.durability);
+    report.add(figure.spent(&spent, samples.len()).latencies(&mut samples));
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The Reeve under test: `reeve up` with its own durable servers.
+//! The Reeve under test: `reeve up` with its own servers, whose durability is asked and not assumed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
+use sqlx::postgres::{PgPool, PgPoolOptions};
 use tempfile::TempDir;
 
 /// Clock ticks of /proc/<pid>/stat in a second, which Linux fixes for user space.
@@ -18,14 +19,30 @@ const TICKS: f64 = 100.0;
 pub struct Platform {
     child: Child,
     folder: TempDir,
+    database: PgPool,
     /// From the start of the processes until all five were ready, servers and migrations included.
     pub ready_after: Duration,
+    /// What an answer means: the settings of PostgreSQL and the file system below it.
+    pub durability: String,
+}
+
+/// What a round took.
+#[derive(Debug, Default)]
+pub struct Spent {
+    /// CPU seconds by process: a service, postgres, redis, and reeve for the supervisor.
+    pub cpu_seconds: BTreeMap<String, f64>,
+    /// Bytes of PostgreSQL's write-ahead log.
+    pub wal_bytes: f64,
 }
 
 impl Platform {
-    /// Starts one and waits until it is ready.
-    pub fn start(reeve: &Path) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("reeve-bench").tempdir()?;
+    /// Starts one and waits until it is ready. Its data is below `folder`, on the disk that is to be
+    /// measured.
+    pub async fn start(reeve: &Path, folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        let folder = tempfile::Builder::new()
+            .prefix("home-")
+            .tempdir_in(folder)?;
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(folder.path(), open)?;
         let log = fs::File::create(folder.path().join("up.log"))?;
@@ -45,12 +62,23 @@ impl Platform {
                     fs::read_to_string(folder.path().join("up.log")).unwrap_or_default()
                 );
             }
-            std::thread::park_timeout(Duration::from_millis(10));
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        let ready_after = began.elapsed();
+        let services = services(folder.path())?;
+        let queue = services.get("task-queue").context("no task-queue runs")?;
+        let url = environment(*queue)?
+            .remove("REEVE_DATABASE__URL")
+            .context("task-queue has no database")?;
+        let pool = PgPoolOptions::new().max_connections(1);
+        let database = pool.connect(&url).await?;
+        let durability = durability(&database, child.id()).await?;
         Ok(Self {
             child,
             folder,
-            ready_after: began.elapsed(),
+            database,
+            ready_after,
+            durability,
         })
     }
 
@@ -65,21 +93,32 @@ impl Platform {
 
     /// Name and process of each service.
     pub fn services(&self) -> Result<BTreeMap<String, u32>> {
-        let text = fs::read_to_string(self.folder.path().join("services.json"))?;
-        let rows: Vec<Json> = serde_json::from_str(&text)?;
-        let row = |row: &Json| {
-            let pid = row["pid"]
-                .as_u64()
-                .and_then(|pid| u32::try_from(pid).ok())?;
-            Some((row["name"].as_str()?.to_owned(), pid))
-        };
-        Ok(rows.iter().filter_map(row).collect())
+        services(self.folder.path())
     }
 
-    /// CPU seconds that all of Reeve's processes have used: services, PostgreSQL and Redis.
-    pub fn cpu_seconds(&self) -> f64 {
-        let descendants = descendants(self.child.id());
-        descendants.iter().map(|pid| cpu_of(*pid)).sum()
+    /// What it has taken since its start.
+    async fn taken(&self) -> Result<Spent> {
+        let services = self.services()?;
+        let mut cpu_seconds = BTreeMap::<String, f64>::new();
+        for pid in descendants(self.child.id()) {
+            let service = services.iter().find(|(_, of)| **of == pid);
+            let name = service.map_or_else(|| name_of(pid), |(name, _)| name.clone());
+            *cpu_seconds.entry(name).or_default() += cpu_of(pid);
+        }
+        let wal = "select wal_bytes::float8 from pg_stat_wal";
+        let wal_bytes = sqlx::query_scalar(wal).fetch_one(&self.database).await?;
+        Ok(Spent {
+            cpu_seconds,
+            wal_bytes,
+        })
+    }
+
+    /// Begins to count what is spent.
+    pub async fn meter(&self) -> Result<Meter<'_>> {
+        Ok(Meter {
+            platform: self,
+            before: self.taken().await?,
+        })
     }
 
     /// Resident memory of a process in MiB.
@@ -93,6 +132,24 @@ impl Platform {
     }
 }
 
+/// What had been taken when a round began.
+pub struct Meter<'a> {
+    platform: &'a Platform,
+    before: Spent,
+}
+
+impl Meter<'_> {
+    /// What was spent since.
+    pub async fn read(self) -> Result<Spent> {
+        let mut spent = self.platform.taken().await?;
+        for (name, seconds) in &mut spent.cpu_seconds {
+            *seconds -= self.before.cpu_seconds.get(name).unwrap_or(&0.0);
+        }
+        spent.wal_bytes -= self.before.wal_bytes;
+        Ok(spent)
+    }
+}
+
 impl Drop for Platform {
     fn drop(&mut self) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
@@ -100,6 +157,73 @@ impl Drop for Platform {
             let _ = kill_process(pid, Signal::TERM);
         }
         let _ = self.child.wait();
+    }
+}
+
+fn services(folder: &Path) -> Result<BTreeMap<String, u32>> {
+    let text = fs::read_to_string(folder.join("services.json"))?;
+    let rows: Vec<Json> = serde_json::from_str(&text)?;
+    let row = |row: &Json| {
+        let pid = row["pid"]
+            .as_u64()
+            .and_then(|pid| u32::try_from(pid).ok())?;
+        Some((row["name"].as_str()?.to_owned(), pid))
+    };
+    Ok(rows.iter().filter_map(row).collect())
+}
+
+/// The settings that decide what a commit means, and the file system that the data is on: fsync on a
+/// file system in memory makes nothing durable.
+async fn durability(database: &PgPool, root: u32) -> Result<String> {
+    let mut settings = Vec::new();
+    for name in ["fsync", "synchronous_commit", "full_page_writes"] {
+        let value: String = sqlx::query_scalar("select current_setting($1)")
+            .bind(name)
+            .fetch_one(database)
+            .await?;
+        settings.push(format!("{name} {value}"));
+    }
+    // A server of PostgreSQL works in its data directory.
+    let server = descendants(root)
+        .into_iter()
+        .find(|pid| name_of(*pid) == "postgres")
+        .context("no PostgreSQL runs")?;
+    let data = fs::read_link(format!("/proc/{server}/cwd"))?;
+    let kind = file_system(&data).unwrap_or_else(|| "an unknown file system".to_owned());
+    if ["tmpfs", "ramfs"].contains(&kind.as_str()) {
+        bail!("{} is on {kind}: nothing there is durable", data.display());
+    }
+    Ok(format!("{} on {kind}", settings.join(", ")))
+}
+
+/// The type of the mount that holds a path: the one with the longest name.
+fn file_system(path: &Path) -> Option<String> {
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    let mounts = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        Some((fields.next()?, fields.next()?))
+    });
+    mounts
+        .filter(|(mounted, _)| path.starts_with(mounted))
+        .max_by_key(|(mounted, _)| mounted.len())
+        .map(|(_, kind)| kind.to_owned())
+}
+
+/// The environment that a process was started with.
+pub fn environment(pid: u32) -> Result<BTreeMap<String, String>> {
+    let bytes = fs::read(format!("/proc/{pid}/environ"))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let pairs = text.split('\0').filter_map(|pair| pair.split_once('='));
+    Ok(pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
+}
+
+fn name_of(pid: u32) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    match name.trim() {
+        "redis-server" | "valkey-server" => "redis".to_owned(),
+        name => name.to_owned(),
     }
 }
 

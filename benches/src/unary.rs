@@ -9,7 +9,7 @@ use reeve_contracts::task::v1::{CompleteTaskRequest, LeaseTasksRequest};
 use tokio::task::JoinSet;
 
 use crate::platform::Platform;
-use crate::report::{DURABLE, Figure, Report};
+use crate::report::{Figure, Report};
 use crate::samples::Samples;
 use crate::session::{Session, task};
 
@@ -25,7 +25,7 @@ pub async fn measure(
     let capability = format!("unary-{}", uuid::Uuid::now_v7().simple());
     let agent_id = session.agent(&capability).await?;
     let channel = session.queue().await?;
-    let cpu = platform.cpu_seconds();
+    let meter = platform.meter().await?;
     let began = Instant::now();
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
@@ -47,16 +47,15 @@ pub async fn measure(
         lives += samples.len();
         all.append(&mut samples);
     }
-    report.add(Figure {
-        name: "task_life_unary",
-        value: lives as f64 / began.elapsed().as_secs_f64(),
-        unit: "tasks/s",
-        p50: Some(all.percentile(0.5)),
-        p99: Some(all.percentile(0.99)),
-        durability: DURABLE,
-        cpu_us_each: Some((platform.cpu_seconds() - cpu) * 1e6 / lives as f64),
-        target: ">= 6,000/s; unary gRPC alone 57,000 calls/s",
-    });
+    let figure = Figure::new(
+        "task_life_unary",
+        lives as f64 / began.elapsed().as_secs_f64(),
+        "tasks/s",
+        ">= 6,000/s; unary gRPC alone 57,000 calls/s",
+    );
+    let spent = meter.read().await?;
+    let figure = figure.durable(&platform.durability).spent(&spent, lives);
+    report.add(figure.latencies(&mut all));
     Ok(())
 }
 
