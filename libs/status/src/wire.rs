@@ -1,66 +1,124 @@
 //! [`Fault`] on the wire: a status with exactly one ErrorInfo and the details that it calls for.
+//!
+//! All of it travels in headers, and clients refuse large ones (8 KiB is a usual limit) together
+//! with the code in them. What a client wrote may come back in any of the texts, so each is cut.
 
-use tonic_types::{ErrorDetails, PreconditionViolation, QuotaViolation, StatusExt as _};
+use std::collections::HashMap;
 
-use crate::{Code, DOMAIN, Fault, Precondition, Quota, Reason, Violation};
+use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, QuotaViolation};
+use tonic_types::StatusExt as _;
+
+use crate::{Code, DOMAIN, Fault, Reason, Violation};
+
+/// What the message may take once it is percent-encoded.
+const MESSAGE_BYTES: usize = 1_024;
+/// What each text of the details may take.
+const TEXT_BYTES: usize = 256;
+/// What the texts of all details may take together; base64 makes it a third more.
+const DETAIL_BYTES: usize = 3_000;
 
 impl From<Fault> for tonic::Status {
     fn from(fault: Fault) -> Self {
-        let metadata = fault
+        let mut room = Room(DETAIL_BYTES);
+        let mut details = ErrorDetails::new();
+        let metadata: HashMap<_, _> = fault
             .metadata()
             .iter()
-            .map(|(key, value)| (key.clone(), value.clone()));
-        let mut details = ErrorDetails::new();
-        details.set_error_info(
-            fault.reason().as_str(),
-            DOMAIN,
-            metadata.collect::<std::collections::HashMap<_, _>>(),
-        );
-        add_violations(&mut details, fault.violations());
-        if !fault.preconditions().is_empty() {
-            let unmet = fault.preconditions().iter().map(|precondition| {
-                let Precondition {
-                    kind,
-                    subject,
-                    description,
-                } = precondition;
+            .filter_map(|(key, value)| room.admit([key.as_str(), value]))
+            .map(|[key, value]| (key, value))
+            .collect();
+        details.set_error_info(fault.reason().as_str(), DOMAIN, metadata);
+        let resource = fault.resource();
+        if let Some([kind, name]) = resource.and_then(|it| room.admit([&it.kind, &it.name])) {
+            details.set_resource_info(kind, name, "", "");
+        }
+        let wrong = room.admit_all(fault.violations(), |it| [&it.field, &it.description]);
+        if !wrong.is_empty() {
+            let wrong = wrong.into_iter();
+            let wrong = wrong.map(|[field, description]| FieldViolation::new(field, description));
+            details.set_bad_request(wrong.collect::<Vec<_>>());
+        }
+        let unmet = room.admit_all(fault.preconditions(), |it| {
+            [&it.kind, &it.subject, &it.description]
+        });
+        if !unmet.is_empty() {
+            let unmet = unmet.into_iter();
+            let unmet = unmet.map(|[kind, subject, description]| {
                 PreconditionViolation::new(kind, subject, description)
             });
             details.set_precondition_failure(unmet.collect::<Vec<_>>());
         }
-        if !fault.quotas().is_empty() {
-            let reached = fault.quotas().iter();
-            let reached = reached.map(
-                |Quota {
-                     subject,
-                     description,
-                 }| QuotaViolation::new(subject, description),
-            );
+        let reached = room.admit_all(fault.quotas(), |it| [&it.subject, &it.description]);
+        if !reached.is_empty() {
+            let reached = reached.into_iter();
+            let reached = reached.map(|[subject, text]| QuotaViolation::new(subject, text));
             details.set_quota_failure(reached.collect::<Vec<_>>());
-        }
-        if let Some(resource) = fault.resource() {
-            details.set_resource_info(&resource.kind, &resource.name, "", "");
         }
         if let Some(delay) = fault.retry_after() {
             details.set_retry_info(Some(delay));
         }
-        Self::with_error_details(fault.code().into(), fault.message(), details)
+        let message = cut(fault.message(), MESSAGE_BYTES, encoded_len);
+        Self::with_error_details(fault.code().into(), message, details)
     }
 }
 
-/// Details travel in a header, and clients refuse large ones (8 KiB is a usual limit), so what does
-/// not fit is only counted.
-fn add_violations(details: &mut ErrorDetails, violations: &[Violation]) {
-    let mut room = 3_000_usize;
-    for (index, Violation { field, description }) in violations.iter().enumerate() {
-        let size = field.len() + description.len() + 8;
-        if size > room && index > 0 {
-            let more = format!("and {} more wrong fields", violations.len() - index);
-            details.add_bad_request_violation("", more);
-            return;
+/// What is left for the texts of details.
+struct Room(usize);
+
+impl Room {
+    /// The texts, each cut to its length; nothing when they do not fit any more.
+    fn admit<const N: usize>(&mut self, texts: [&str; N]) -> Option<[String; N]> {
+        let texts = texts.map(|text| cut(text, TEXT_BYTES, char::len_utf8));
+        let size = texts.iter().map(|text| text.len() + 4).sum();
+        self.0 = self.0.checked_sub(size)?;
+        Some(texts)
+    }
+
+    /// As many as fit; the rest is only counted, in the last text of one more.
+    fn admit_all<'a, T, const N: usize>(
+        &mut self,
+        items: &'a [T],
+        texts: impl Fn(&'a T) -> [&'a str; N],
+    ) -> Vec<[String; N]> {
+        let mut admitted = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            if let Some(texts) = self.admit(texts(item)) {
+                admitted.push(texts);
+                continue;
+            }
+            let mut more = [const { String::new() }; N];
+            if let Some(last) = more.last_mut() {
+                *last = format!("and {} more", items.len() - index);
+            }
+            admitted.push(more);
+            break;
         }
-        room = room.saturating_sub(size);
-        details.add_bad_request_violation(field, description);
+        admitted
+    }
+}
+
+/// The text, or its beginning with an ellipsis, so that it takes at most `most` bytes by `size`.
+fn cut(text: &str, most: usize, size: impl Fn(char) -> usize) -> String {
+    const ELLIPSIS: char = '…';
+    let room = most.saturating_sub(size(ELLIPSIS));
+    let (mut taken, mut end) = (0, 0);
+    for (at, character) in text.char_indices() {
+        if taken <= room {
+            end = at;
+        }
+        taken += size(character);
+        if taken > most {
+            return format!("{}{ELLIPSIS}", &text[..end]);
+        }
+    }
+    text.to_owned()
+}
+
+/// What a character of the message takes in its header.
+fn encoded_len(character: char) -> usize {
+    match character {
+        ' '..='~' if character != '%' => 1,
+        _ => 3 * character.len_utf8(),
     }
 }
 
@@ -132,6 +190,8 @@ fn default_reason(code: Code) -> Reason {
 mod tests {
     use std::time::Duration;
 
+    use tonic::codegen::http::HeaderMap;
+
     use super::*;
 
     #[test]
@@ -166,14 +226,55 @@ mod tests {
         let status = tonic::Status::from(violations.into_fault());
         assert!(status.details().len() + status.message().len() < 5_000);
         let received = Fault::from(&status);
-        let last = received
-            .violations()
-            .last()
-            .map(|last| last.description.as_str());
-        assert!(
-            last.is_some_and(|last| last.contains("more wrong fields")),
-            "{last:?}"
-        );
+        let last = received.violations().last();
+        let last = last.map(|last| last.description.as_str());
+        assert!(last.is_some_and(|last| last.starts_with("and ")), "{last:?}");
+    }
+
+    /// The bytes of the headers that a status becomes.
+    fn header_bytes(fault: Fault) -> usize {
+        let mut headers = HeaderMap::new();
+        let status = tonic::Status::from(fault);
+        status.add_header(&mut headers).expect("text");
+        headers.values().map(|value| value.len()).sum()
+    }
+
+    #[test]
+    fn whatever_a_client_wrote_an_answer_fits_into_a_header() {
+        let long = "y".repeat(1 << 20);
+        let mut many = Fault::not_found("x", &long).with_resource(&long, &long);
+        for key in 0..100 {
+            many = many
+                .with(&format!("{key}{long}"), &long)
+                .with_precondition(&long, &long, &long)
+                .with_quota(&long, &long);
+        }
+        for fault in [
+            Fault::invalid(&long, &long),
+            Fault::not_found("x", &long),
+            Fault::not_found("x", "€".repeat(1 << 18)),
+            Fault::not_found("x", "%\n".repeat(1 << 18)),
+            many,
+        ] {
+            let shown = fault.reason();
+            let bytes = header_bytes(fault);
+            assert!(bytes < 7_000, "{shown:?}: {bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn a_long_text_keeps_its_beginning() {
+        let status = tonic::Status::from(Fault::invalid(&"€".repeat(1_000), "must be shorter"));
+        let received = Fault::from(&status);
+        let [violation] = received.violations() else {
+            panic!("{received:?}")
+        };
+        assert_eq!(violation.field, format!("{}…", "€".repeat(84)));
+        assert_eq!(violation.description, "must be shorter");
+        let exact = "x".repeat(TEXT_BYTES);
+        assert_eq!(cut(&exact, TEXT_BYTES, char::len_utf8), exact);
+        let longer = cut(&format!("{exact}x"), TEXT_BYTES, char::len_utf8);
+        assert_eq!(longer.len(), TEXT_BYTES);
     }
 
     #[test]
