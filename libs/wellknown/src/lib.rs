@@ -13,6 +13,14 @@ use serde_json::{Map, Value as Json};
 /// The greatest integer up to which every integer has a double of its own.
 const GREATEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// 0001-01-01T00:00:00Z, the first moment of a Timestamp.
+const FIRST_SECOND: i64 = -62_135_596_800;
+/// 9999-12-31T23:59:59Z, its last second. JSON has no way to write a later one, so a single such
+/// value would make a whole list unreadable.
+const LAST_SECOND: i64 = 253_402_300_799;
+/// The longest Duration, some 10,000 years.
+const LONGEST_SECONDS: i64 = 315_576_000_000;
+
 /// A JSON object as a Struct; nothing for any other JSON.
 pub fn struct_from_json(json: Json) -> Option<Struct> {
     match json {
@@ -88,12 +96,14 @@ pub fn timestamp(time: DateTime<Utc>) -> Timestamp {
     }
 }
 
-/// A Timestamp as a time; nothing when it is out of range.
+/// A Timestamp as a time; nothing when it is not one of the years 1 to 9999.
 pub fn datetime(timestamp: &Timestamp) -> Option<DateTime<Utc>> {
     let nanos = u32::try_from(timestamp.nanos)
         .ok()
         .filter(|nanos| *nanos < 1_000_000_000)?;
-    DateTime::from_timestamp(timestamp.seconds, nanos)
+    (FIRST_SECOND..=LAST_SECOND)
+        .contains(&timestamp.seconds)
+        .then(|| DateTime::from_timestamp(timestamp.seconds, nanos))?
 }
 
 /// A span as a Duration.
@@ -104,8 +114,14 @@ pub fn duration(span: TimeDelta) -> Duration {
     }
 }
 
-/// A Duration as a span; nothing when it is out of range.
+/// A Duration as a span; nothing when it is out of range, or its parts have different signs.
 pub fn timedelta(duration: &Duration) -> Option<TimeDelta> {
+    let within = duration.seconds.abs_diff(0) <= LONGEST_SECONDS.abs_diff(0)
+        && duration.nanos.abs_diff(0) < 1_000_000_000;
+    let opposed = duration.seconds.signum() * i64::from(duration.nanos.signum()) < 0;
+    if !within || opposed {
+        return None;
+    }
     let nanos = TimeDelta::nanoseconds(i64::from(duration.nanos));
     TimeDelta::try_seconds(duration.seconds)?.checked_add(&nanos)
 }
@@ -150,33 +166,42 @@ mod tests {
 
     #[test]
     fn refuses_what_is_out_of_range() {
-        assert!(
-            datetime(&Timestamp {
-                seconds: i64::MAX,
-                nanos: 0
-            })
-            .is_none()
-        );
-        assert!(
-            datetime(&Timestamp {
-                seconds: 0,
-                nanos: -1
-            })
-            .is_none()
-        );
-        assert!(
-            std_duration(&Duration {
-                seconds: -1,
-                nanos: 0
-            })
-            .is_none()
-        );
-        assert!(
-            timedelta(&Duration {
-                seconds: i64::MAX,
-                nanos: 0
-            })
-            .is_none()
-        );
+        let time = |seconds, nanos| datetime(&Timestamp { seconds, nanos });
+        let first = time(FIRST_SECOND, 0).expect("the first moment");
+        assert_eq!(first.to_rfc3339(), "0001-01-01T00:00:00+00:00");
+        let last = time(LAST_SECOND, 999_999_999).expect("the last moment");
+        assert_eq!(last.to_rfc3339(), "9999-12-31T23:59:59.999999999+00:00");
+        for (seconds, nanos) in [
+            (FIRST_SECOND - 1, 0),
+            (LAST_SECOND + 1, 0),
+            (i64::MAX, 0),
+            (i64::MIN, 0),
+            (0, -1),
+            (0, 1_000_000_000),
+        ] {
+            assert_eq!(time(seconds, nanos), None, "{seconds} s {nanos} ns");
+        }
+
+        let span = |seconds, nanos| timedelta(&Duration { seconds, nanos });
+        for seconds in [LONGEST_SECONDS, -LONGEST_SECONDS] {
+            assert_eq!(span(seconds, 0), TimeDelta::try_seconds(seconds));
+        }
+        for (seconds, nanos) in [
+            (LONGEST_SECONDS + 1, 0),
+            (-LONGEST_SECONDS - 1, 0),
+            (i64::MAX, 0),
+            (i64::MIN, 0),
+            (1, -5),
+            (-1, 5),
+            (0, 1_000_000_000),
+            (0, i32::MIN),
+        ] {
+            assert_eq!(span(seconds, nanos), None, "{seconds} s {nanos} ns");
+        }
+        let negative = Duration {
+            seconds: -1,
+            nanos: 0,
+        };
+        assert_eq!(std_duration(&negative), None);
     }
 }
