@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, stream};
-use reeve_status::{Fault, Violations};
+use reeve_status::Fault;
 use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,8 @@ use crate::service::ReadyProbe;
 
 const PERIOD: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes of a service's name.
+const LONGEST_NAME: usize = 1_000;
 /// One lost probe is no outage.
 const FAILURES: u32 = 2;
 
@@ -120,13 +122,23 @@ fn serving(state: State) -> ServingStatus {
     }
 }
 
+/// The service that is asked for. Anybody may ask, so the name is not taken at any length.
+fn asked(request: Request<HealthCheckRequest>) -> Result<String, Status> {
+    let service = request.into_inner().service;
+    if service.len() > LONGEST_NAME {
+        let description = format!("must have at most {LONGEST_NAME} bytes");
+        return Err(Fault::invalid("service", description).into());
+    }
+    Ok(service)
+}
+
 #[tonic::async_trait]
 impl HealthRpc for Health {
     async fn check(
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        let service = request.into_inner().service;
+        let service = asked(request)?;
         if !self.knows(&service) {
             return Err(Fault::not_found("service", service).into());
         }
@@ -139,12 +151,7 @@ impl HealthRpc for Health {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let service = request.into_inner().service;
-        if service.len() > 1_000 {
-            let mut violations = Violations::new();
-            violations.add("service", "must have at most 1,000 bytes");
-            return Err(violations.into_fault().into());
-        }
+        let service = asked(request)?;
         if !self.knows(&service) {
             // The protocol asks for this and an open stream, not for an error.
             let unknown = stream::once(async { Ok(answer(ServingStatus::ServiceUnknown)) });

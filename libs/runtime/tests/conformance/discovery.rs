@@ -40,6 +40,11 @@ async fn health_knows_the_server_and_each_service() {
         (unknown.code(), unknown.reason()),
         (Code::NotFound, Reason::ResourceNotFound)
     );
+    let long = fault(&health.check(check(&"x".repeat(1 << 20))).await.unwrap_err());
+    assert_eq!(
+        (long.code(), long.reason()),
+        (Code::InvalidArgument, Reason::ValidationFailed)
+    );
     let mut watch = health
         .watch(check("no.Service"))
         .await
