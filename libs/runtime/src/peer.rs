@@ -1,8 +1,10 @@
 //! Calls to Reeve's other services: one lazy connection each, a service token, the deadline and
 //! trace of the call being served, and retries while a peer is away.
 
+use std::error::Error as _;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use reeve_auth::ServiceTokens;
@@ -13,7 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::call::CallContext;
 use crate::config::PeersConfig;
-use crate::loops::jittered;
+use crate::loops::{chain, jittered};
 use crate::service::BuildError;
 use crate::trace::TraceContext;
 
@@ -23,6 +25,12 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const MARGIN: Duration = Duration::from_millis(50);
 const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// When the caller of this service may try again, once this service has given up.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often a quiet connection is asked whether the peer is still there, and how long it may take
+/// to answer: what a frozen replica costs at most, before another is found.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The five services, as one of them sees the others.
 #[derive(Debug, Clone)]
@@ -70,6 +78,17 @@ struct Inner {
     caller: &'static str,
     channel: Channel,
     tokens: ServiceTokens,
+    standing: AtomicU8,
+}
+
+/// How a peer was when it was last asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Standing {
+    Answering,
+    Away,
+    /// It is there, and takes this service for a stranger.
+    Refusing,
 }
 
 impl Peer {
@@ -86,8 +105,8 @@ impl Peer {
         let channel = Endpoint::from_shared(url.to_owned())
             .map_err(BuildError::step("read the address of a peer"))?
             .connect_timeout(Duration::from_secs(3))
-            .http2_keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_timeout(Duration::from_secs(10))
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true)
             .tcp_nodelay(true)
             .connect_lazy();
@@ -96,6 +115,7 @@ impl Peer {
             caller,
             channel,
             tokens,
+            standing: AtomicU8::new(Standing::Answering as u8),
         })))
     }
 
@@ -162,15 +182,19 @@ impl Peer {
     {
         let mut pause = FIRST_PAUSE;
         for tried in 1.. {
-            let fault = match attempt().await {
-                Ok(response) => return Ok(response.into_inner()),
-                Err(status) => self.fault(&status),
+            let (fault, standing) = match attempt().await {
+                Ok(response) => {
+                    self.note(Standing::Answering, None);
+                    return Ok(response.into_inner());
+                }
+                Err(status) => self.judge(&status),
             };
             let wait = jittered(fault.retry_after().unwrap_or(pause).max(pause), 0.2);
             let left = CallContext::current().and_then(|call| call.remaining());
             let too_late = left.is_some_and(|left| left <= wait + MARGIN);
-            if !fault.is_retryable() || tried >= TRIES || too_late {
-                return Err(fault);
+            let hopeless = !fault.is_retryable() || standing == Standing::Refusing;
+            if hopeless || tried >= TRIES || too_late {
+                return Err(with_time_to_retry(fault));
             }
             tracing::debug!(
                 peer = self.0.name,
@@ -183,31 +207,87 @@ impl Peer {
         unreachable!("the loop returns after the last try")
     }
 
-    /// What a peer answered. A broken connection is UNAVAILABLE, and what the transport says about
-    /// it goes to the log alone.
-    fn fault(&self, status: &tonic::Status) -> Fault {
+    /// What a status means to whoever called this service, and what it tells of the peer. A broken
+    /// connection, a peer with too much to do and one that refuses this service's own credential are
+    /// UNAVAILABLE: the caller has done nothing wrong.
+    fn judge(&self, status: &tonic::Status) -> (Fault, Standing) {
         let fault = Fault::from(status);
-        let broken = matches!(status.code(), tonic::Code::Unknown | tonic::Code::Cancelled)
-            || (status.details().is_empty() && status.code() == tonic::Code::Internal);
-        let own = !status.details().is_empty();
+        let said_by_a_server = !status.details().is_empty();
+        let unknown_here = match status.code() {
+            tonic::Code::Unauthenticated => true,
+            tonic::Code::PermissionDenied => fault.reason() == Reason::PermissionMissing,
+            _ => false,
+        };
+        if unknown_here {
+            self.note(Standing::Refusing, Some(status));
+            return (
+                self.unavailable("does not accept this service"),
+                Standing::Refusing,
+            );
+        }
+        if said_by_a_server {
+            self.note(Standing::Answering, None);
+            let overloaded = fault.reason() == Reason::Overloaded;
+            let fault = match fault.retry_after() {
+                Some(delay) if overloaded => {
+                    let fault = self.unavailable("has too much to do");
+                    fault.with_retry_after(delay)
+                }
+                _ => fault,
+            };
+            return (fault, Standing::Answering);
+        }
         if status.code() == tonic::Code::Cancelled && status.message().contains("Timeout expired") {
             let message = format!("{} did not answer in time", self.0.name);
-            return Fault::new(Code::DeadlineExceeded, Reason::DeadlinePassed, message);
+            let fault = Fault::new(Code::DeadlineExceeded, Reason::DeadlinePassed, message);
+            return (fault, Standing::Away);
         }
-        if own || !(broken || fault.code() == Code::Unavailable) {
-            return fault;
-        }
-        tracing::debug!(
-            peer = self.0.name,
-            status = status.message(),
-            "the connection failed"
+        let broken = matches!(
+            status.code(),
+            tonic::Code::Unavailable
+                | tonic::Code::Unknown
+                | tonic::Code::Cancelled
+                | tonic::Code::Internal
         );
-        Fault::new(
-            Code::Unavailable,
-            Reason::PeerUnavailable,
-            format!("{} cannot be reached", self.0.name),
-        )
-        .with("peer", self.0.name)
+        if broken {
+            self.note(Standing::Away, Some(status));
+            return (self.unavailable("cannot be reached"), Standing::Away);
+        }
+        (fault, Standing::Answering)
+    }
+
+    fn unavailable(&self, what: &str) -> Fault {
+        let message = format!("{} {what}", self.0.name);
+        Fault::new(Code::Unavailable, Reason::PeerUnavailable, message).with("peer", self.0.name)
+    }
+
+    /// Tells the log of a change, once; what the transport says stays in the log.
+    fn note(&self, standing: Standing, status: Option<&tonic::Status>) {
+        if self.0.standing.swap(standing as u8, Ordering::Relaxed) == standing as u8 {
+            return;
+        }
+        let peer = self.0.name;
+        let said = status.map(|status| {
+            status
+                .source()
+                .map_or_else(|| status.message().to_owned(), chain)
+        });
+        match standing {
+            Standing::Answering => tracing::info!(peer, "the peer answers again"),
+            Standing::Away => tracing::warn!(peer, said, "the peer cannot be reached"),
+            Standing::Refusing => tracing::error!(
+                peer,
+                said,
+                "the peer refuses this service's token: their secrets or their clocks differ"
+            ),
+        }
+    }
+}
+
+fn with_time_to_retry(fault: Fault) -> Fault {
+    match fault.retry_after() {
+        None if fault.is_retryable() => fault.with_retry_after(RETRY),
+        _ => fault,
     }
 }
 
