@@ -1,12 +1,13 @@
 //! `reeve serve`: one service, or all of them in one process.
 
+use std::collections::HashSet;
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use futures::future::try_join_all;
-use reeve_runtime::config::{self, Common, Sources};
+use reeve_runtime::config::{self, Common, ConfigError, Sources};
 use reeve_runtime::{Deps, Service, Settings, Shutdown, telemetry};
 
 /// What to serve.
@@ -61,8 +62,10 @@ pub async fn serve(args: &ServeArgs) -> Result<()> {
         vec![args.which]
     };
     if args.dump_config {
-        return dump(&services, args);
+        dump(&services, args)?;
+        return check(&services, args);
     }
+    check(&services, args)?;
     let shutdown = Shutdown::on_signals()?;
     if args.until_stdin_closes {
         stop_with_stdin(&shutdown);
@@ -100,6 +103,23 @@ fn dump(services: &[Which], args: &ServeArgs) -> Result<()> {
     Ok(())
 }
 
+/// Every mistake in the configuration of any of the services, before anything is begun.
+fn check(services: &[Which], args: &ServeArgs) -> Result<()> {
+    let mut problems = Vec::new();
+    for which in services {
+        let sources = sources(args, *which)?;
+        let common = config::load::<Common>(defaults(*which), &sources).err();
+        let found = common.into_iter().chain(mistakes(*which, &sources));
+        problems.extend(found.flat_map(|error| error.problems));
+    }
+    let mut seen = HashSet::new();
+    problems.retain(|problem| seen.insert(problem.clone()));
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(ConfigError { problems }.into())
+}
+
 /// A supervisor holds the other end of standard input; when it is gone, so is the reason to serve.
 fn stop_with_stdin(shutdown: &Shutdown) {
     let shutdown = shutdown.clone();
@@ -120,9 +140,9 @@ fn sources(args: &ServeArgs, which: Which) -> Result<Sources> {
         sources = sources.file(path);
     }
     for text in &args.overrides {
-        let (key, value) = text
-            .split_once('=')
-            .context("--set takes section.key=value")?;
+        let (key, value) = text.split_once('=').ok_or_else(|| ConfigError {
+            problems: vec![format!("--set {text}: must be section.key=value")],
+        })?;
         sources = sources.set(key, value);
     }
     // A file or an environment may serve several services, each with sections of its own.
@@ -169,6 +189,23 @@ fn defaults(which: Which) -> &'static str {
         Which::Finance => reeve_finance::DEFAULTS,
         Which::Incident => reeve_incident::DEFAULTS,
         Which::All => "",
+    }
+}
+
+/// What is wrong with a service's own configuration.
+fn mistakes(which: Which, sources: &Sources) -> Option<ConfigError> {
+    let defaults = defaults(which);
+    match which {
+        Which::AgentRegistry => {
+            config::load::<reeve_agent_registry::Config>(defaults, sources).err()
+        }
+        Which::TaskQueue => config::load::<reeve_task_queue::Config>(defaults, sources).err(),
+        Which::WorkflowEngine => {
+            config::load::<reeve_workflow_engine::Config>(defaults, sources).err()
+        }
+        Which::Finance => config::load::<reeve_finance::Config>(defaults, sources).err(),
+        Which::Incident => config::load::<reeve_incident::Config>(defaults, sources).err(),
+        Which::All => None,
     }
 }
 

@@ -1,11 +1,14 @@
 //! Where Redis is.
 
+use std::fmt;
+
+use redis::Client;
 use serde::Deserialize;
 
 use crate::Error;
 
 /// Where Redis is and which keys are ours.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RedisConfig {
     /// `redis://[user:password@]host:port[/database]` or `unix:///path`.
@@ -35,13 +38,34 @@ impl RedisConfig {
         self
     }
 
-    /// A brace in the prefix would become the hash tag of every key.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.prefix.is_empty() || self.prefix.contains(['{', '}', '\n']) {
-            return Err(Error::Config(
-                "the prefix must not be empty or hold braces".to_owned(),
-            ));
+    /// Every problem of this section, each with its key.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Err(error) = Client::open(self.url.as_str()) {
+            problems.push(format!("redis.url: {}", error.category()));
         }
-        Ok(())
+        // A brace in the prefix would become the hash tag of every key.
+        if self.prefix.is_empty() || self.prefix.contains(['{', '}', '\n']) {
+            problems.push("redis.prefix: must not be empty or hold braces".to_owned());
+        }
+        problems
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let problems = self.problems();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Config(problems.join("; ")))
+    }
+}
+
+impl fmt::Debug for RedisConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RedisConfig")
+            .field("url", &"redacted")
+            .field("prefix", &self.prefix)
+            .finish()
     }
 }

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, QuotaViolation};
 use tonic_types::StatusExt as _;
+use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, QuotaViolation};
 
 use crate::{Code, DOMAIN, Fault, Reason, Violation};
 
@@ -228,7 +228,10 @@ mod tests {
         let received = Fault::from(&status);
         let last = received.violations().last();
         let last = last.map(|last| last.description.as_str());
-        assert!(last.is_some_and(|last| last.starts_with("and ")), "{last:?}");
+        assert!(
+            last.is_some_and(|last| last.starts_with("and ")),
+            "{last:?}"
+        );
     }
 
     /// The bytes of the headers that a status becomes.

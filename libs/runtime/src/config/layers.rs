@@ -1,12 +1,19 @@
 //! Laying values over defaults, which decide what keys there are and of what type.
 
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
+
+const COMPILED_IN: &str = "the compiled-in defaults";
 
 /// The values so far and what was wrong with them.
 pub(super) struct Layers {
     merged: Table,
     known: Table,
     foreign: Vec<Table>,
+    /// Where the value at each path comes from, as a problem with it begins.
+    laid: BTreeMap<Vec<String>, String>,
     problems: Vec<String>,
 }
 
@@ -17,12 +24,13 @@ impl Layers {
             merged: Table::new(),
             known: Table::new(),
             foreign: Vec::new(),
+            laid: BTreeMap::new(),
             problems: vec![],
         };
         for text in defaults {
             match text.parse::<Table>() {
                 Ok(table) => merge_defaults(&mut layers.known, table),
-                Err(error) => layers.problem("the compiled-in defaults", error.to_string().trim()),
+                Err(error) => layers.problem(COMPILED_IN, error.message()),
             }
         }
         layers.foreign = foreign
@@ -47,7 +55,10 @@ impl Layers {
     pub(super) fn lay(&mut self, table: &Table, place: &str) {
         for (path, value) in leaves(table, &self.known) {
             match find(&self.known, &path) {
-                Some(default) if same_type(default, &value) => self.put(&path, value),
+                Some(default) if same_type(default, &value) => {
+                    let said = format!("{place}: {}", path.join("."));
+                    self.put(&path, value, said);
+                }
                 Some(default) => {
                     let what = format!("{} must be {}", path.join("."), type_name(default));
                     self.problem(place, &what);
@@ -60,9 +71,50 @@ impl Layers {
     /// Lays one value given as text over the values; the default says what type it has.
     pub(super) fn set(&mut self, path: &[String], text: &str, place: &str) {
         match find(&self.known, path).map(|default| (coerce(default, text), type_name(default))) {
-            Some((Some(value), _)) => self.put(path, value),
+            Some((Some(value), _)) => self.put(path, value, place.to_owned()),
             Some((None, wanted)) => self.problem(place, &format!("must be {wanted}")),
             None => self.unknown(path, place),
+        }
+    }
+
+    /// A variable with one underscore where two would make it a key, which is the likeliest slip.
+    pub(super) fn beware(&mut self, variable: &str) {
+        let mut names = Vec::new();
+        collect_names(&self.known, "", &mut names);
+        for name in names {
+            let spelt = |between: &str| {
+                let name = name.replace('.', between).to_ascii_uppercase();
+                format!("REEVE_{name}")
+            };
+            let (slip, right) = (spelt("_"), spelt("__"));
+            if name.contains('.') && variable.strip_suffix("_FILE").unwrap_or(variable) == slip {
+                self.problem(
+                    variable,
+                    &format!("configures nothing; did you mean {right}?"),
+                );
+            }
+        }
+    }
+
+    /// Gives up every value that a `C` cannot be read with, and records why. Serde ends at its first
+    /// mistake, so each value is tried by itself, over the defaults.
+    pub(super) fn reject_unreadable<C: DeserializeOwned>(&mut self) {
+        let read = |table: &Table| Value::Table(table.clone()).try_into::<C>().err();
+        if let Some(error) = read(&self.known) {
+            return self.problem(COMPILED_IN, error.message());
+        }
+        for (path, said) in std::mem::take(&mut self.laid) {
+            let Some(value) = find(&self.merged, &path).cloned() else {
+                continue;
+            };
+            let mut alone = self.known.clone();
+            insert(&mut alone, &path, value);
+            if let Some(error) = read(&alone) {
+                self.problem(&said, error.message());
+                if let Some(default) = find(&self.known, &path).cloned() {
+                    insert(&mut self.merged, &path, default);
+                }
+            }
         }
     }
 
@@ -92,22 +144,26 @@ impl Layers {
         self.problem(place, &format!("there is no key {key}{hint}"));
     }
 
-    fn put(&mut self, path: &[String], value: Value) {
-        let Some((last, sections)) = path.split_last() else {
-            return;
-        };
-        let mut table = &mut self.merged;
-        for section in sections {
-            let entry = table
-                .entry(section)
-                .or_insert_with(|| Value::Table(Table::new()));
-            match entry {
-                Value::Table(inner) => table = inner,
-                _ => return,
-            }
-        }
-        table.insert(last.clone(), value);
+    fn put(&mut self, path: &[String], value: Value, said: String) {
+        insert(&mut self.merged, path, value);
+        self.laid.insert(path.to_vec(), said);
     }
+}
+
+fn insert(mut table: &mut Table, path: &[String], value: Value) {
+    let Some((last, sections)) = path.split_last() else {
+        return;
+    };
+    for section in sections {
+        let entry = table
+            .entry(section)
+            .or_insert_with(|| Value::Table(Table::new()));
+        match entry {
+            Value::Table(inner) => table = inner,
+            _ => return,
+        }
+    }
+    table.insert(last.clone(), value);
 }
 
 fn merge_defaults(base: &mut Table, over: Table) {

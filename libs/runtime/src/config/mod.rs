@@ -5,6 +5,7 @@
 //! variables are `REEVE_<SECTION>__<KEY>`; `REEVE_<SECTION>__<KEY>_FILE` names a file that holds the
 //! value, for secrets. Variables without a double underscore belong to clients and are left alone.
 
+mod checks;
 pub mod duration;
 mod layers;
 mod secret;
@@ -14,7 +15,7 @@ mod sources;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
-use toml::{Table, Value};
+use toml::Value;
 
 use layers::Layers;
 pub use reeve_postgres::DatabaseConfig;
@@ -69,7 +70,9 @@ pub fn load<C: DeserializeOwned + Validate>(
     defaults: &str,
     sources: &Sources,
 ) -> Result<C, ConfigError> {
-    let (merged, mut problems) = merge(defaults, sources);
+    let mut layers = merge(defaults, sources);
+    layers.reject_unreadable::<C>();
+    let (merged, mut problems) = layers.finish();
     match Value::Table(merged).try_into::<C>() {
         Ok(config) => {
             problems.extend(config.validate());
@@ -77,34 +80,43 @@ pub fn load<C: DeserializeOwned + Validate>(
                 return Ok(config);
             }
         }
-        Err(error) => problems.push(error.to_string().trim().replace('\n', " ")),
+        Err(error) => problems.push(error.message().to_owned()),
     }
     Err(ConfigError { problems })
 }
 
 /// The configuration in effect as TOML, with secrets redacted.
 pub fn dump(defaults: &str, sources: &Sources) -> String {
-    let (mut merged, _) = merge(defaults, sources);
-    redact(&mut merged);
+    let (mut merged, _) = merge(defaults, sources).finish();
+    for (key, value) in &mut merged {
+        redact(key, value);
+    }
     toml::to_string_pretty(&merged).expect("a TOML table can be written as TOML")
 }
 
-fn merge(defaults: &str, sources: &Sources) -> (Table, Vec<String>) {
+fn merge(defaults: &str, sources: &Sources) -> Layers {
     let mut layers = Layers::new(&[COMMON_DEFAULTS, defaults], &sources.foreign);
     sources.apply(&mut layers);
-    layers.finish()
+    layers
 }
 
-fn redact(table: &mut Table) {
-    for (key, value) in table.iter_mut() {
-        match value {
-            Value::Table(inner) => redact(inner),
-            Value::String(text) if is_secret(key) && !text.is_empty() => {
-                "redacted".clone_into(text);
+fn redact(key: &str, value: &mut Value) {
+    match value {
+        Value::Table(inner) => {
+            for (key, value) in inner {
+                redact(key, value);
             }
-            Value::String(text) => *text = without_password(text),
-            _ => {}
         }
+        Value::Array(items) => {
+            for item in items {
+                redact(key, item);
+            }
+        }
+        Value::String(text) if is_secret(key) && !text.is_empty() => {
+            "redacted".clone_into(text);
+        }
+        Value::String(text) => *text = without_password(text),
+        _ => {}
     }
 }
 
@@ -119,15 +131,33 @@ fn is_secret(key: &str) -> bool {
         })
 }
 
-/// `scheme://user:password@host` without the password.
+/// A URL without the password of `scheme://user:password@host` and of `?password=…`, which drivers
+/// read as well; any other text as it is.
 fn without_password(text: &str) -> String {
+    if !text.contains("://") {
+        return text.to_owned();
+    }
+    let text = match text.split_once('?') {
+        None => text.to_owned(),
+        Some((start, query)) => {
+            let pairs: Vec<_> = query.split('&').map(without_value).collect();
+            format!("{start}?{}", pairs.join("&"))
+        }
+    };
     let masked = || {
         let (scheme, rest) = text.split_once("://")?;
         let (user, host) = rest.rsplit_once('@')?;
         let (name, _) = user.split_once(':')?;
         Some(format!("{scheme}://{name}:redacted@{host}"))
     };
-    masked().unwrap_or_else(|| text.to_owned())
+    masked().unwrap_or(text)
+}
+
+fn without_value(pair: &str) -> String {
+    match pair.split_once('=') {
+        Some((name, _)) if name.contains("pass") || is_secret(name) => format!("{name}=redacted"),
+        _ => pair.to_owned(),
+    }
 }
 
 #[cfg(test)]

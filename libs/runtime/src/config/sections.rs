@@ -9,12 +9,7 @@ use serde::Deserialize;
 use reeve_postgres::DatabaseConfig;
 use reeve_redis::RedisConfig;
 
-use super::{Secret, Validate, duration};
-
-/// The shortest secret that is accepted.
-const SECRET_CHARACTERS: usize = 32;
-/// What orchestrators grant between SIGTERM and SIGKILL, less the time to be cut off.
-const LONGEST_DRAIN: Duration = Duration::from_secs(27);
+use super::{Secret, duration};
 
 /// Every common section; in a service's own struct as `#[serde(flatten)] pub common: Common`.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,75 +32,6 @@ pub struct Common {
     pub limits: LimitsConfig,
     /// How the server stops.
     pub drain: DrainConfig,
-}
-
-impl Validate for Common {
-    fn validate(&self) -> Vec<String> {
-        let mut problems = self.database.problems();
-        let mut check = |right: bool, problem: &str| {
-            if !right {
-                problems.push(problem.to_owned());
-            }
-        };
-        let secret = self.auth.service_token_secret.expose().chars().count();
-        check(
-            secret >= SECRET_CHARACTERS,
-            "auth.service_token_secret: must have at least 32 characters; \
-             REEVE_AUTH__SERVICE_TOKEN_SECRET_FILE reads it from a file",
-        );
-        let peers = &self.peers;
-        for (name, url) in [
-            ("agent_registry", &peers.agent_registry),
-            ("task_queue", &peers.task_queue),
-            ("workflow_engine", &peers.workflow_engine),
-            ("finance", &peers.finance),
-            ("incident", &peers.incident),
-        ] {
-            let right = url.starts_with("http://") || url.starts_with("https://");
-            check(
-                right,
-                &format!("peers.{name}: must be like http://host:port"),
-            );
-        }
-        let limits = &self.limits;
-        check(
-            !limits.unary_deadline.is_zero(),
-            "limits.unary_deadline: must be positive",
-        );
-        check(
-            limits.calls_in_flight > 0,
-            "limits.calls_in_flight: must be at least 1",
-        );
-        check(
-            limits.open_streams > 0,
-            "limits.open_streams: must be at least 1",
-        );
-        check(
-            limits.streams_per_connection > 0,
-            "limits.streams_per_connection: must be at least 1",
-        );
-        check(
-            limits.header_bytes >= 4_096,
-            "limits.header_bytes: must be at least 4096",
-        );
-        check(
-            !limits.connection_age.is_zero(),
-            "limits.connection_age: must be positive",
-        );
-        check(
-            !limits.keepalive_interval.is_zero(),
-            "limits.keepalive_interval: must be positive",
-        );
-        check(
-            !limits.keepalive_timeout.is_zero(),
-            "limits.keepalive_timeout: must be positive",
-        );
-        check(
-            self.drain.notice.saturating_add(self.drain.finish) <= LONGEST_DRAIN,
-            "drain: notice and finish together must be at most 27s, or the process is killed",
-        );
-        problems
-    }
 }
 
 /// `[grpc]`: where clients connect.
@@ -174,8 +100,17 @@ pub struct LimitsConfig {
     pub unary_deadline: Duration,
     /// Unary calls at work at the same time; one more is answered with OVERLOADED.
     pub calls_in_flight: usize,
+    /// Long polls waiting at the same time; one more is answered with OVERLOADED.
+    pub long_polls: usize,
     /// Streams open at the same time; one more is answered with OVERLOADED.
     pub open_streams: usize,
+    /// Connections at the same time; one more is closed.
+    pub connections: usize,
+    /// Connections from one address at the same time; one more is closed.
+    pub connections_per_address: usize,
+    /// How long a client may take to speak HTTP/2 once it is connected.
+    #[serde(with = "duration")]
+    pub handshake_timeout: Duration,
     /// Calls that one connection may have open.
     pub streams_per_connection: u32,
     /// Bytes of one call's metadata.
@@ -210,7 +145,11 @@ impl Default for LimitsConfig {
         Self {
             unary_deadline: Duration::from_secs(30),
             calls_in_flight: 4_096,
+            long_polls: 20_000,
             open_streams: 20_000,
+            connections: 10_000,
+            connections_per_address: 5_000,
+            handshake_timeout: Duration::from_secs(5),
             streams_per_connection: 128,
             header_bytes: 16_384,
             connection_age: Duration::from_secs(300),

@@ -8,12 +8,18 @@ use toml::Table;
 
 use super::layers::Layers;
 
+const PREFIX: &str = "REEVE_";
+
 /// The file, the environment and the overrides to be laid over the defaults.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     file: Option<PathBuf>,
     environment: BTreeMap<String, String>,
     overrides: Vec<(String, String)>,
+    /// Variables that are Reeve's and configure no service, unless one is misspelt.
+    bystanders: Vec<String>,
+    /// Variables with a value that is no text.
+    unreadable: Vec<String>,
     pub(super) foreign: Vec<String>,
 }
 
@@ -26,8 +32,15 @@ impl Sources {
     /// The process's environment.
     pub fn process() -> Self {
         let mut sources = Self::default();
-        for (name, value) in std::env::vars() {
-            sources = sources.variable(name, value);
+        // Other programs' variables may hold anything; they are none of ours.
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => sources = sources.variable(name, value),
+                Err(_) => sources.unreadable.push(name.to_owned()),
+            }
         }
         sources
     }
@@ -43,8 +56,10 @@ impl Sources {
     #[must_use]
     pub fn variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let name = name.into();
-        if name.starts_with("REEVE_") && name.contains("__") {
+        if name.starts_with(PREFIX) && name.contains("__") {
             self.environment.insert(name, value.into());
+        } else if name.starts_with(PREFIX) {
+            self.bystanders.push(name);
         }
         self
     }
@@ -70,13 +85,22 @@ impl Sources {
             match fs::read_to_string(path).map_err(|error| error.to_string()) {
                 Ok(text) => match text.parse::<Table>() {
                     Ok(table) => layers.lay(&table, &place),
-                    Err(error) => layers.problem(&place, error.to_string().trim()),
+                    Err(error) => {
+                        let (at, what) = (position(&text, &error), error.message());
+                        layers.problem(&format!("{place}: {at}"), what);
+                    }
                 },
                 Err(error) => layers.problem(&place, &error),
             }
         }
         for (name, value) in &self.environment {
             self.apply_variable(layers, name, value);
+        }
+        for name in &self.unreadable {
+            layers.problem(name, "its value is not UTF-8");
+        }
+        for name in &self.bystanders {
+            layers.beware(name);
         }
         for (key, value) in &self.overrides {
             let path: Vec<_> = key.split('.').map(str::to_owned).collect();
@@ -86,7 +110,7 @@ impl Sources {
 
     fn apply_variable(&self, layers: &mut Layers, name: &str, value: &str) {
         let path = |name: &str| -> Vec<String> {
-            let bare = name.strip_prefix("REEVE_").unwrap_or(name);
+            let bare = name.strip_prefix(PREFIX).unwrap_or(name);
             bare.to_ascii_lowercase()
                 .split("__")
                 .map(str::to_owned)
@@ -104,4 +128,13 @@ impl Sources {
             _ => layers.set(&path(name), value, name),
         }
     }
+}
+
+/// Where a file is wrong. The error's own text would show the line, which may hold a secret.
+fn position(text: &str, error: &toml::de::Error) -> String {
+    let at = error.span().map_or(0, |span| span.start);
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    format!("line {line}, column {column}")
 }

@@ -117,6 +117,105 @@ fn every_problem_is_reported_at_once() {
 }
 
 #[test]
+fn values_that_serde_refuses_are_all_reported_with_what_was_checked_afterwards() {
+    let path = written("[limits]\nunary_deadline = \"soon\"\n");
+    let place = path.display().to_string();
+    let sources = sound()
+        .file(path)
+        .variable("REEVE_GRPC__LISTEN", "localhost:7102")
+        .variable("REEVE_DRAIN__NOTICE", "5")
+        .variable("REEVE_LOG__FORMAT", "xml")
+        .set("log.filter", "a=b=c")
+        .set("redis.url", "http://cache")
+        .set("redis.prefix", "{all}")
+        .set("database.url", "postgres://reeve@db:port/reeve")
+        .set("peers.finance", "https://finance.internal")
+        .set("peers.incident", "http://")
+        .set("limits.connections", "0")
+        .set("auth.service_token_secret", "short");
+    let problems = load::<Common>("", &sources).unwrap_err().problems;
+    let file = format!("{place}: limits.unary_deadline: ");
+    let expected = [
+        file.as_str(),
+        "REEVE_GRPC__LISTEN: ",
+        "REEVE_DRAIN__NOTICE: ",
+        "REEVE_LOG__FORMAT: ",
+        "log.filter: ",
+        "redis.url: ",
+        "redis.prefix: ",
+        "database.url: ",
+        "peers.finance: must be http://host:port; services do not speak TLS",
+        "peers.incident: must be like http://host:port",
+        "limits.connections: ",
+        "auth.service_token_secret: ",
+    ];
+    for text in expected {
+        let found = problems.iter().any(|problem| problem.starts_with(text));
+        assert!(found, "{text} not in {problems:#?}");
+    }
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+}
+
+#[test]
+fn one_underscore_where_two_belong_is_a_mistake() {
+    let sources = Sources::none()
+        .variable("REEVE_GRPC_LISTEN", "127.0.0.1:1")
+        .variable("REEVE_AUTH_SERVICE_TOKEN_SECRET_FILE", "/x")
+        .variable("REEVE_AGENT_REGISTRY", "127.0.0.1:7101")
+        .variable("REEVE_QUEUE", "x");
+    let problems = load::<Config>(DEFAULTS, &sources).unwrap_err().problems;
+    assert_eq!(
+        problems,
+        [
+            "REEVE_GRPC_LISTEN: configures nothing; did you mean REEVE_GRPC__LISTEN?",
+            "REEVE_AUTH_SERVICE_TOKEN_SECRET_FILE: configures nothing; did you mean \
+             REEVE_AUTH__SERVICE_TOKEN_SECRET?",
+        ]
+    );
+}
+
+/// What a service needs to start.
+fn sound() -> Sources {
+    Sources::none()
+        .set("database.url", "postgres://a@b/c")
+        .set("auth.service_token_secret", "s".repeat(32))
+}
+
+#[test]
+fn no_password_is_printed_whatever_form_it_has() {
+    const CANARY: &str = "hunter2";
+    for (key, value) in [
+        ("redis.url", "redis://user:hunter2@cache:6379"),
+        ("redis.url", "redis://:hunter2@cache:6379/0"),
+        ("redis.url", "redis+unix:///run/redis?pass=hunter2&db=1"),
+        ("database.url", "postgres://a:hunter2@db/c"),
+        (
+            "database.url",
+            "postgres://db:5432/c?user=a&password=hunter2",
+        ),
+        ("database.url", "postgres://db/c?password=x@hunter2"),
+        ("auth.api_key_pepper", "hunter2hunter2hunter2hunter2hunter2"),
+    ] {
+        let sources = sound().set(key, value);
+        let config = load::<Common>("", &sources).unwrap();
+        let printed = format!("{config:?}{}", dump("", &sources));
+        assert!(!printed.contains(CANARY), "{value}: {printed}");
+    }
+    let urls = "[queue]\nnames = [\"amqp://a:hunter2@b\", \"plain\"]\n";
+    let printed = dump(DEFAULTS, &Sources::none().file(written(urls)));
+    assert!(
+        !printed.contains(CANARY) && printed.contains("plain"),
+        "{printed}"
+    );
+
+    let broken = written("[auth]\nservice_token_secret = hunter2hunter2\n");
+    let error = load::<Common>("", &sound().file(broken)).unwrap_err();
+    let said = error.to_string();
+    assert!(!said.contains(CANARY), "{said}");
+    assert!(said.contains("line 2, column"), "{said}");
+}
+
+#[test]
 fn a_secret_comes_from_a_file_and_is_not_printed() {
     let path = written("hunter2hunter2\n");
     let sources = Sources::none()
@@ -145,11 +244,8 @@ fn keys_of_a_neighbour_and_of_clients_are_left_alone() {
 fn the_common_sections_need_a_database_and_a_secret() {
     let problems = load::<Common>("", &Sources::none()).unwrap_err().problems;
     assert_eq!(problems.len(), 2, "{problems:#?}");
-    let sources = Sources::none()
-        .set("database.url", "postgres://a@b/c")
-        .set("auth.service_token_secret", "s".repeat(32));
-    load::<Common>("", &sources).unwrap();
-    let hasty = sources
+    load::<Common>("", &sound()).unwrap();
+    let hasty = sound()
         .set("drain.finish", "40s")
         .set("peers.finance", "finance:7104");
     let problems = load::<Common>("", &hasty).unwrap_err().problems;
