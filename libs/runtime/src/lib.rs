@@ -27,6 +27,7 @@ pub use deps::Deps;
 pub use loops::{Loop, Progress};
 pub use metrics::Metrics;
 pub use peer::{Peer, Peers};
+pub use rpc::inbound_fault;
 pub use server::{Settings, Shutdown, run};
 pub use service::{BoxError, BuildError, ReadyProbe, Service};
 pub use supervise::spawn;

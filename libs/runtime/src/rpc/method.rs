@@ -13,6 +13,9 @@ pub(super) const OPEN: [&str; 3] = [
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
+/// Unary RPCs that mostly wait for something to come.
+const LONG_POLLS: [&str; 1] = ["reeve.task.v1.WorkService/LeaseTasks"];
+
 /// One RPC.
 #[derive(Debug)]
 pub(super) struct Method {
@@ -22,6 +25,8 @@ pub(super) struct Method {
     service: &'static str,
     /// Whether either side sends more than one message.
     pub(super) streams: bool,
+    /// Whether a call mostly waits.
+    pub(super) long_poll: bool,
     /// Whether no credential is needed.
     pub(super) open: bool,
     /// The permission that its contract declares.
@@ -68,6 +73,7 @@ static ALL: LazyLock<HashMap<&'static str, Method>> = LazyLock::new(|| {
                         name,
                         service: full,
                         streams,
+                        long_poll: LONG_POLLS.contains(&name),
                         open,
                         permission,
                     };
@@ -82,6 +88,14 @@ static ALL: LazyLock<HashMap<&'static str, Method>> = LazyLock::new(|| {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_polls_are_unary_rpcs_of_a_contract() {
+        for name in LONG_POLLS {
+            let method = ALL.get(name).unwrap_or_else(|| panic!("no RPC {name}"));
+            assert!(method.long_poll && !method.streams, "{name}");
+        }
+    }
 
     #[test]
     fn only_what_is_served_is_known() {

@@ -46,6 +46,8 @@ use recognize::Recognize;
 use repair::Repair;
 use shed::Shed;
 
+pub use repair::inbound_fault;
+
 /// One call on its way through the stack.
 pub(crate) struct Call {
     request: Request<Body>,
@@ -71,6 +73,10 @@ impl Call {
 
     fn is_stream(&self) -> bool {
         self.method.is_some_and(|method| method.streams)
+    }
+
+    fn is_long_poll(&self) -> bool {
+        self.method.is_some_and(|method| method.long_poll)
     }
 
     fn is_open(&self) -> bool {

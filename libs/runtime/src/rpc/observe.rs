@@ -33,7 +33,8 @@ impl<H: Handle> Handle for Observe<H> {
         call.method = self.methods.at(call.request.uri().path());
         call.request_id = request_id(&call.request);
         let name = call.method.map_or("_OTHER", |method| method.name);
-        let span = tracing::info_span!(
+        // At the level of the gravest event in it: a filter that hides the span hides its fields too.
+        let span = tracing::error_span!(
             "rpc",
             otel.name = name,
             otel.kind = "server",
@@ -197,5 +198,77 @@ fn word(code: Code) -> &'static str {
         Code::Unavailable => "UNAVAILABLE",
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use reeve_status::Fault;
+    use tokio_util::sync::CancellationToken;
+    use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+    use tracing_subscriber::{EnvFilter, fmt};
+
+    use super::*;
+
+    struct Buggy;
+
+    impl Handle for Buggy {
+        async fn handle(&self, _: Call) -> Response<Body> {
+            super::super::refuse(Fault::internal())
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failed_call_is_named_however_quiet_the_log() {
+        for filter in ["warn", "error"] {
+            let page = Page::default();
+            let writer = page.clone();
+            let lines = fmt::layer()
+                .with_ansi(false)
+                .with_writer(move || writer.clone());
+            let quiet =
+                tracing_subscriber::registry().with(lines.with_filter(EnvFilter::new(filter)));
+            let _logging = tracing::subscriber::set_default(quiet);
+            let observe = Observe {
+                service: "test",
+                methods: Methods::served(&["reeve.event.v1.EventService"]),
+                metrics: Metrics::new("test"),
+                next: Buggy,
+            };
+            let request = Request::post("/reeve.event.v1.EventService/GetEvent")
+                .header(REQUEST_ID, "mine-7")
+                .header(
+                    "traceparent",
+                    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                )
+                .body(Body::empty())
+                .expect("a request");
+            let call = Call::new(request, CancellationToken::new());
+            let _ = observe.handle(call).await;
+            let text = String::from_utf8(page.0.lock().unwrap().clone()).expect("text");
+            for wanted in [
+                "the call failed by a fault of the server",
+                "request_id=\"mine-7\"",
+                "0af7651916cd43dd8448eb211c80319c",
+                "EventService/GetEvent",
+            ] {
+                assert!(text.contains(wanted), "{wanted} is not in {text:?}");
+            }
+        }
     }
 }

@@ -110,8 +110,38 @@ fn repair(headers: &mut HeaderMap, trace: TraceContext) {
     headers.extend(super::body::trailers(&Status::from(fault)));
 }
 
+/// What to end a call with, when reading a message of its client's stream gave `status`: the fault of
+/// a client that sent what is too large or does not decode, and else CANCELLED, because the
+/// connection broke and nobody is there to hear of it.
+///
+/// [`Repair`] cannot do this for a stream: it sees only what the service answers.
+pub fn inbound_fault(status: &Status) -> Fault {
+    unreadable(status).unwrap_or_else(|| {
+        let message = "the client's stream broke";
+        Fault::new(Code::Cancelled, Reason::CallCancelled, message)
+    })
+}
+
 /// What should have been answered; nothing when it was.
 fn repaired(status: &Status) -> Option<Fault> {
+    let text = status.message();
+    if let Some(fault) = unreadable(status) {
+        return Some(fault);
+    }
+    match status.code() {
+        tonic::Code::Internal | tonic::Code::Unknown | tonic::Code::DataLoss => {
+            if status.details().is_empty() {
+                tracing::error!(status = text, "an error left the service without a reason");
+            }
+            Some(Fault::internal())
+        }
+        _ if status.details().is_empty() => Some(Fault::from(status)),
+        _ => None,
+    }
+}
+
+/// The fault of a message that tonic could not read; nothing when `status` says something else.
+fn unreadable(status: &Status) -> Option<Fault> {
     let text = status.message();
     match status.code() {
         tonic::Code::OutOfRange if text.contains("message length too large") => Some(too_large()),
@@ -126,13 +156,6 @@ fn repaired(status: &Status) -> Option<Fault> {
         tonic::Code::Unimplemented if text.starts_with("Content is compressed") => Some(
             Fault::new(Code::Unimplemented, Reason::ValidationFailed, text),
         ),
-        tonic::Code::Internal | tonic::Code::Unknown | tonic::Code::DataLoss => {
-            if status.details().is_empty() {
-                tracing::error!(status = text, "an error left the service without a reason");
-            }
-            Some(Fault::internal())
-        }
-        _ if status.details().is_empty() => Some(Fault::from(status)),
         _ => None,
     }
 }
@@ -141,6 +164,7 @@ fn too_large() -> Fault {
     let message = format!("a message is larger than {MAX_MESSAGE_BYTES} bytes");
     Fault::new(Code::ResourceExhausted, Reason::PayloadTooLarge, message)
         .with("limit_bytes", MAX_MESSAGE_BYTES.to_string())
+        .with_quota("message", format!("at most {MAX_MESSAGE_BYTES} bytes"))
 }
 
 /// Whether tonic or prost says that the bytes of the request are not what its type and framing ask
