@@ -11,11 +11,15 @@ mod up;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 /// Exit status for a wrong command line or configuration, as EX_USAGE.
 const USAGE: u8 = 64;
+
+/// How long threads that block may go on when everything else has ended.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// The control plane for fleets of AI agents that do DevOps work.
 #[derive(Parser)]
@@ -52,7 +56,13 @@ fn main() -> ExitCode {
             .enable_all()
             .build()
         {
-            Ok(runtime) => runtime.block_on(run(verb)).map(|()| ExitCode::SUCCESS),
+            Ok(runtime) => {
+                let ended = runtime.block_on(run(verb)).map(|()| ExitCode::SUCCESS);
+                // What blocks a thread, a name server that does not answer for example, must not
+                // hold up the end of the process.
+                runtime.shutdown_timeout(LAST_MOMENT);
+                ended
+            }
             Err(error) => Err(error.into()),
         },
     };

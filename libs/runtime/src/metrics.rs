@@ -27,6 +27,7 @@ struct Shared {
     calls: Family<CallLabels, Histogram>,
     in_flight: Gauge,
     connections: Gauge,
+    connections_refused: Counter,
     ticks: Family<LoopLabels, Counter>,
     tick_seconds: Family<LoopName, Histogram>,
 }
@@ -78,6 +79,7 @@ impl Metrics {
             calls: calls.clone(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
+            connections_refused: Counter::default(),
             ticks: Family::default(),
             tick_seconds: tick_seconds.clone(),
             registry: Mutex::default(),
@@ -99,6 +101,11 @@ impl Metrics {
             "reeve_grpc_connections",
             "Open connections of clients",
             shared.connections.clone(),
+        );
+        registry.register(
+            "reeve_grpc_connections_refused",
+            "Connections closed at once because there was no room for them",
+            shared.connections_refused.clone(),
         );
         registry.register(
             "reeve_loop_ticks",
@@ -180,6 +187,10 @@ impl Metrics {
 
     pub(crate) fn connection(&self) -> Counted {
         Counted::new(&self.0.connections)
+    }
+
+    pub(crate) fn connection_refused(&self) {
+        self.0.connections_refused.inc();
     }
 
     fn registry(&self) -> std::sync::MutexGuard<'_, Registry> {

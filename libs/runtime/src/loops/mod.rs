@@ -2,7 +2,7 @@
 //!
 //! A tick that fails or panics is logged, counted and tried again after a growing pause; it never
 //! ends the process and never ends the loop. When the server drains, the tick in progress finishes
-//! and no other starts.
+//! and no other starts; a loop that is the [`last`](Loop::last) goes on until the calls have ended.
 
 mod alone;
 
@@ -57,6 +57,7 @@ pub struct Loop {
     name: &'static str,
     period: Duration,
     wakers: Vec<Arc<Notify>>,
+    last: bool,
     tick: Tick,
 }
 
@@ -90,6 +91,7 @@ impl Loop {
             name,
             period,
             wakers: Vec::new(),
+            last: false,
             tick: Box::new(tick),
         }
     }
@@ -101,6 +103,19 @@ impl Loop {
         self
     }
 
+    /// Goes on during the drain until no call is under way, and then ticks until nothing is left: for
+    /// a loop that carries away what calls leave behind, as the relay of events does.
+    #[must_use]
+    pub fn last(mut self) -> Self {
+        self.last = true;
+        self
+    }
+
+    /// Whether the loop outlasts the calls.
+    pub(crate) fn is_last(&self) -> bool {
+        self.last
+    }
+
     /// The name in logs and metrics.
     pub fn name(&self) -> &'static str {
         self.name
@@ -110,13 +125,7 @@ impl Loop {
     pub(crate) async fn run(mut self, stop: CancellationToken, metrics: Metrics) {
         let mut failures = 0_u32;
         while !stop.is_cancelled() {
-            let span = tracing::info_span!("loop", "loop" = self.name);
-            let started = Instant::now();
-            let work = (self.tick)(stop.clone()).instrument(span.clone());
-            let outcome = AssertUnwindSafe(work).catch_unwind().await;
-            let (label, progress) = span.in_scope(|| judge(outcome));
-            metrics.observe_loop(self.name, label, started.elapsed());
-            match progress {
+            match self.turn(&stop, &metrics).await {
                 Some(Progress::More) => {
                     failures = 0;
                     tokio::task::yield_now().await;
@@ -131,6 +140,19 @@ impl Loop {
                 }
             }
         }
+        while self.last && self.turn(&stop, &metrics).await == Some(Progress::More) {}
+    }
+
+    /// One tick; nothing when it failed.
+    async fn turn(&mut self, stop: &CancellationToken, metrics: &Metrics) -> Option<Progress> {
+        // At the level of the gravest event in it: a filter that hides the span hides its name.
+        let span = tracing::error_span!("loop", "loop" = self.name);
+        let started = Instant::now();
+        let work = (self.tick)(stop.clone()).instrument(span.clone());
+        let outcome = AssertUnwindSafe(work).catch_unwind().await;
+        let (label, progress) = span.in_scope(|| judge(outcome));
+        metrics.observe_loop(self.name, label, started.elapsed());
+        progress
     }
 }
 

@@ -108,6 +108,36 @@ async fn more_work_is_done_without_a_pause_and_stop_ends_a_rest() {
 }
 
 #[test]
+fn what_is_jittered_is_spread_and_stays_near() {
+    let age = Duration::from_secs(300);
+    let ages: Vec<_> = (0..1_000).map(|_| jittered(age, 0.1)).collect();
+    let (least, most) = (ages.iter().min().unwrap(), ages.iter().max().unwrap());
+    assert!(*least >= age.mul_f64(0.899) && *most <= age.mul_f64(1.101));
+    assert!(*most - *least > age.mul_f64(0.1), "{least:?} to {most:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_loop_goes_on_until_nothing_is_left() {
+    let (stop, metrics, ticks) = (
+        CancellationToken::new(),
+        Metrics::new("test"),
+        Arc::new(AtomicU32::new(0)),
+    );
+    for last in [false, true] {
+        let seen = ticks.clone();
+        let looped = Loop::new("relay", Duration::from_secs(3600), move || {
+            let more = counted(&seen) < 5;
+            async move { Ok::<bool, BoxError>(more) }
+        });
+        let looped = if last { looped.last() } else { looped };
+        stop.cancel();
+        finished(start(looped, &stop, &metrics)).await;
+        let expected = if last { 5 } else { 0 };
+        assert_eq!(ticks.load(Ordering::SeqCst), expected);
+    }
+}
+
+#[test]
 fn the_pause_after_failures_grows_to_a_limit() {
     assert!(backoff(1) <= FIRST_PAUSE.mul_f64(1.21));
     assert!(backoff(4) >= FIRST_PAUSE * 6);

@@ -1,4 +1,4 @@
-//! Taking connections until the drain.
+//! Taking connections until the drain, as many as there is room for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use super::connection::Connections;
+use super::room::Room;
 use crate::metrics::Metrics;
 use crate::rpc::Handle;
 
@@ -18,16 +19,22 @@ pub(super) async fn accept<H: Handle>(
     connections: Arc<Connections<H>>,
     metrics: Metrics,
 ) {
+    let room = Room::new(&connections.limits);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = connections.drain.cancelled() => return,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, client)) => {
+                let Some(place) = room.take(client.ip()) else {
+                    metrics.connection_refused();
+                    tracing::debug!(%client, "no room for another connection");
+                    continue;
+                };
                 let (serving, counted) = (connections.clone(), metrics.connection());
                 let task = async move {
-                    let _counted = counted;
+                    let _held = (place, counted);
                     serving.serve(stream).await;
                 };
                 crate::spawn("connection", connections.tasks.track_future(task));

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::rt::Executor;
@@ -9,6 +10,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
@@ -17,8 +19,9 @@ use crate::config::LimitsConfig;
 use crate::loops::jittered;
 use crate::rpc::{Call, Handle};
 
-/// Who connects and then says nothing is sent away.
-const FIRST_BYTE: Duration = Duration::from_secs(5);
+/// What a client of HTTP/2 says first: the preface and the head of its settings. Before it, neither
+/// keepalive nor a graceful end reaches the client (hyper#4170).
+const HELLO: usize = 24 + 9;
 /// Time for streams to hear that they ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -36,15 +39,6 @@ pub(super) struct Connections<H> {
 impl<H: Handle> Connections<H> {
     /// Serves one connection to its end.
     pub(super) async fn serve(&self, stream: TcpStream) {
-        let mut first = [0_u8];
-        tokio::select! {
-            peeked = tokio::time::timeout(FIRST_BYTE, stream.peek(&mut first)) => {
-                if !matches!(peeked, Ok(Ok(1))) {
-                    return;
-                }
-            }
-            () = self.drain.cancelled() => return,
-        }
         // Latency over fewer packets. A failure leaves a slower connection.
         let _ = stream.set_nodelay(true);
         let cut = self.stop.child_token();
@@ -58,6 +52,12 @@ impl<H: Handle> Connections<H> {
             );
             Box::pin(async move { Ok::<_, std::convert::Infallible>(stack.handle(call).await) })
         });
+        let heard = Arc::new(AtomicUsize::new(0));
+        let hearing = heard.clone();
+        let stream = InspectReader::new(stream, move |bytes: &[u8]| {
+            hearing.fetch_add(bytes.len(), Ordering::Relaxed);
+        });
+        let greeted = || heard.load(Ordering::Relaxed) >= HELLO;
         let tasks = StreamTasks {
             cut: cut.clone(),
             tracker: self.tasks.clone(),
@@ -69,8 +69,13 @@ impl<H: Handle> Connections<H> {
 
         tokio::select! {
             ended = connection.as_mut() => return report(ended),
+            () = silence(self.limits.handshake_timeout, greeted) => return,
             () = tokio::time::sleep(jittered(self.limits.connection_age, 0.1)) => {}
-            () = self.drain.cancelled() => {}
+            () = self.drain.cancelled() => {
+                if !greeted() {
+                    return;
+                }
+            }
             () = cut.cancelled() => return,
         }
         // GOAWAY: calls under way go on, new ones find another connection.
@@ -99,6 +104,14 @@ impl<H: Handle> Connections<H> {
             .keep_alive_interval(self.limits.keepalive_interval)
             .keep_alive_timeout(self.limits.keepalive_timeout);
         builder
+    }
+}
+
+/// Ends after `patience`, if the client has not said its first words by then.
+async fn silence(patience: Duration, greeted: impl Fn() -> bool) {
+    tokio::time::sleep(patience).await;
+    if greeted() {
+        std::future::pending().await
     }
 }
 

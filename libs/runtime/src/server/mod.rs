@@ -2,14 +2,16 @@
 //!
 //! The drain: NOT_SERVING and /readyz 503, calls still answered (`drain.notice`); then loops stop,
 //! no connection is accepted, clients get GOAWAY, streams end with UNAVAILABLE; calls under way
-//! finish (`drain.finish`); what is left is cut off. A connection that never spoke, or a client
-//! that does not answer, therefore cannot hold the process (hyper#4170).
+//! finish (`drain.finish`), and then the loops that carry away what they left behind; what is left
+//! is cut off. A connection that never spoke, or a client that does not answer, therefore cannot
+//! hold the process (hyper#4170).
 
 mod accept;
 mod admin;
 mod connection;
 pub(crate) mod health;
 mod reflection;
+mod room;
 mod shutdown;
 
 use std::net::SocketAddr;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tonic_health::pb::health_server::HealthServer;
 
@@ -127,15 +129,16 @@ pub async fn run(
         metrics: metrics.clone(),
         drain: draining.clone(),
     });
-    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let work = Work::default();
     // Whatever ends this function, a dropped future included, ends what it started.
-    let _stop_all = stop.clone().drop_guard();
+    let _stop_all = work.clone().drop_guards();
+    let stop = work.serving.stop.clone();
     let connections = Connections {
         stack: Arc::new(stack),
         limits,
         drain: draining.clone(),
         stop: stop.clone(),
-        tasks: tasks.clone(),
+        tasks: work.serving.tasks.clone(),
     };
 
     log_listening(service.name, &grpc, &admin);
@@ -152,54 +155,98 @@ pub async fn run(
         health.clone().follow(service.ready, stop.clone()),
     );
     let accepting = accept::accept(grpc, Arc::new(connections), metrics.clone());
-    crate::spawn("accept", tasks.track_future(until(stop.clone(), accepting)));
+    work.serving.spawn("accept", accepting);
     for looped in service.loops {
-        let running = looped.run(draining.clone(), metrics.clone());
-        crate::spawn("loop", tasks.track_future(until(stop.clone(), running)));
+        let (group, until) = if looped.is_last() {
+            (&work.carrying, &work.quiet)
+        } else {
+            (&work.serving, &draining)
+        };
+        group.spawn("loop", looped.run(until.clone(), metrics.clone()));
     }
 
     shutdown.begun().await;
-    tasks.close();
-    let left = finish(&health, &drain, &draining, &tasks, &shutdown).await;
-    if left {
-        tracing::warn!(tasks = tasks.len(), "cutting off what did not finish");
-    }
-    stop.cancel();
-    if tokio::time::timeout(CUT, tasks.wait()).await.is_err() {
-        tracing::warn!(tasks = tasks.len(), "some work did not stop");
-    }
+    health.set(State::Draining);
+    work.end(&drain, &draining, &shutdown).await;
     tracing::info!(service = service.name, "stopped");
     Ok(())
 }
 
-/// The graceful part of the drain; true when something did not finish in time.
-async fn finish(
-    health: &Health,
-    drain: &DrainConfig,
-    draining: &CancellationToken,
-    tasks: &TaskTracker,
-    shutdown: &Shutdown,
-) -> bool {
-    health.set(State::Draining);
-    let graceful = async {
-        tokio::time::sleep(drain.notice).await;
-        draining.cancel();
-        tokio::time::timeout(drain.finish, tasks.wait())
-            .await
-            .is_err()
-    };
-    let left = tokio::select! {
-        left = graceful => left,
-        () = shutdown.forced() => true,
-    };
-    draining.cancel();
-    left
+/// What a server does until it ends.
+#[derive(Default, Clone)]
+struct Work {
+    /// Connections, calls, and the loops that end with the drain.
+    serving: Group,
+    /// The loops that carry away what calls leave behind.
+    carrying: Group,
+    /// Cancelled when nothing of `serving` is left.
+    quiet: CancellationToken,
 }
 
-async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
-    tokio::select! {
-        () = work => {}
-        () = stop.cancelled() => {}
+/// Tasks that are awaited and cut off together.
+#[derive(Default, Clone)]
+struct Group {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Group {
+    fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        let task = async move {
+            tokio::select! {
+                () = work => {}
+                () = stop.cancelled() => {}
+            }
+        };
+        crate::spawn(name, self.tasks.track_future(task));
+    }
+}
+
+impl Work {
+    fn drop_guards(self) -> [DropGuard; 2] {
+        [self.serving, self.carrying].map(|group| group.stop.drop_guard())
+    }
+
+    /// Drains, and cuts off what does not finish.
+    async fn end(&self, drain: &DrainConfig, draining: &CancellationToken, shutdown: &Shutdown) {
+        let (serving, carrying) = (&self.serving, &self.carrying);
+        serving.tasks.close();
+        carrying.tasks.close();
+        let finished = tokio::select! {
+            finished = self.finish(drain, draining) => finished,
+            () = shutdown.forced() => {
+                carrying.stop.cancel();
+                false
+            }
+        };
+        let left = || serving.tasks.len() + carrying.tasks.len();
+        if !finished {
+            tracing::warn!(tasks = left(), "cutting off what did not finish");
+        }
+        draining.cancel();
+        serving.stop.cancel();
+        self.quiet.cancel();
+        let dropped = async {
+            serving.tasks.wait().await;
+            carrying.tasks.wait().await;
+        };
+        if tokio::time::timeout(CUT, dropped).await.is_err() {
+            tracing::warn!(tasks = left(), "some work did not stop");
+        }
+        carrying.stop.cancel();
+    }
+
+    /// The graceful part of the drain; whether everything finished in time.
+    async fn finish(&self, drain: &DrainConfig, draining: &CancellationToken) -> bool {
+        tokio::time::sleep(drain.notice).await;
+        draining.cancel();
+        let all = async {
+            self.serving.tasks.wait().await;
+            self.quiet.cancel();
+            self.carrying.tasks.wait().await;
+        };
+        tokio::time::timeout(drain.finish, all).await.is_ok()
     }
 }
 

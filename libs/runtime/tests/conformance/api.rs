@@ -28,12 +28,18 @@ pub struct Inside {
     pub streams: AtomicU32,
     /// Calls of "flaky" so far.
     pub flaky: AtomicU32,
+    /// Held calls that were let go on.
+    pub finished: AtomicU32,
+    /// What the loop that outlasts the calls saw of `finished`.
+    pub carried: AtomicU32,
 }
 
-struct Count<'a>(&'a AtomicU32);
+/// Adds one to a counter for as long as it lives.
+pub struct Count<'a>(&'a AtomicU32);
 
 impl<'a> Count<'a> {
-    fn new(counter: &'a AtomicU32) -> Self {
+    /// Counts.
+    pub fn new(counter: &'a AtomicU32) -> Self {
         counter.fetch_add(1, Ordering::SeqCst);
         Self(counter)
     }
@@ -91,6 +97,7 @@ impl EventService for Api {
             "hold" => {
                 let _held = Count::new(&self.0.held);
                 self.0.gate.notified().await;
+                self.0.finished.fetch_add(1, Ordering::SeqCst);
             }
             "large" => event.id = "x".repeat(5 << 20),
             "panic" => panic!("asked to"),

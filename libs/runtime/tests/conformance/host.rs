@@ -2,14 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use reeve_auth::{Authenticator, Credential, Principal, PrincipalKind, ServiceTokens};
 use reeve_contracts::event::v1::event_service_client::EventServiceClient;
 use reeve_contracts::event::v1::event_service_server::EventServiceServer;
 use reeve_contracts::event::v1::{GetEventRequest, SubscribeEventsRequest};
+use reeve_contracts::task::v1::work_service_server::WorkServiceServer;
 use reeve_ids::TenantId;
-use reeve_runtime::{Metrics, ReadyProbe, Service, Settings, Shutdown};
+use reeve_runtime::config::LimitsConfig;
+use reeve_runtime::{Loop, Metrics, ReadyProbe, Service, Settings, Shutdown};
 use reeve_status::{Code, Fault, Reason};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +21,7 @@ use tonic::service::Routes;
 
 use crate::api::{Api, Inside};
 use crate::wire::{Connection, connect};
+use crate::work::Work;
 
 /// The full name of the service.
 pub const NAME: &str = "reeve.event.v1.EventService";
@@ -78,14 +82,15 @@ impl Host {
     /// A server with a probe of its own.
     pub async fn ready_when(ready: ReadyProbe, change: impl FnOnce(&mut Settings)) -> Self {
         let (inside, tenant) = (Arc::new(Inside::default()), TenantId::new());
-        let routes = Routes::new(reeve_runtime::limited!(EventServiceServer::new(Api(
-            inside.clone()
-        ))));
+        let events = EventServiceServer::new(Api(inside.clone()));
+        let work = WorkServiceServer::new(Work(inside.clone()));
+        let routes =
+            Routes::new(reeve_runtime::limited!(events)).add_service(reeve_runtime::limited!(work));
         let service = Service {
             name: "test",
             routes,
-            grpc_services: vec![NAME],
-            loops: Vec::new(),
+            grpc_services: vec![NAME, "reeve.task.v1.WorkService"],
+            loops: vec![carrying(&inside)],
             authenticator: Arc::new(Keys(tenant)),
             ready,
         };
@@ -118,12 +123,41 @@ impl Host {
 
     /// Waits for the end of the server.
     pub async fn ended(self) {
-        tokio::time::timeout(Duration::from_secs(20), self.running)
+        tokio::time::timeout(Duration::from_secs(60), self.running)
             .await
             .expect("the server ends")
             .expect("nobody aborts it")
             .expect("it does not panic");
     }
+}
+
+/// A loop that looks at what calls left behind, which it does by itself almost never.
+fn carrying(inside: &Arc<Inside>) -> Loop {
+    let inside = inside.clone();
+    let looped = Loop::new("carrying", Duration::from_secs(24 * 3_600), move || {
+        let finished = inside.finished.load(Ordering::SeqCst);
+        inside.carried.store(finished, Ordering::SeqCst);
+        async { Ok::<(), reeve_runtime::BoxError>(()) }
+    });
+    looped.last()
+}
+
+/// Moves the clock of the test and of its servers. Set every limit of time that is not meant, the
+/// deadlines of calls among them, to more than this.
+pub async fn skip(length: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(length).await;
+    tokio::time::resume();
+}
+
+/// Limits of time that no test reaches, however often it skips some hours.
+pub fn patient(limits: &mut LimitsConfig) {
+    let days = Duration::from_secs(100 * 24 * 3_600);
+    limits.unary_deadline = days;
+    limits.handshake_timeout = days;
+    limits.connection_age = days;
+    limits.connection_grace = days;
+    limits.keepalive_interval = days;
 }
 
 /// An authenticated request for an event.

@@ -4,13 +4,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use reeve_contracts::event::v1::ListEventsRequest;
+use reeve_contracts::task::v1::LeaseTasksRequest;
+use reeve_contracts::task::v1::work_service_client::WorkServiceClient;
 use reeve_runtime::MAX_MESSAGE_BYTES;
 use reeve_status::{Code, Reason};
 use tonic::codec::CompressionEncoding;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::host::{Host, KEY, get, subscribe, with_key};
+use crate::host::{Host, KEY, get, patient, skip, subscribe, with_key};
 use crate::wire::{eventually, fault};
 
 fn list(bytes: usize) -> tonic::Request<ListEventsRequest> {
@@ -71,6 +73,8 @@ async fn work_beyond_the_limit_is_refused_at_once() {
         (Code::ResourceExhausted, Reason::Overloaded)
     );
     assert!(fault.retry_after().is_some(), "RetryInfo is missing");
+    assert_eq!(fault.quotas()[0].subject, "server/calls_in_flight");
+    assert_eq!(fault.quotas()[0].description, "1 of 1");
     let mut health = HealthClient::new(connection);
     health
         .check(HealthCheckRequest::default())
@@ -90,6 +94,36 @@ async fn work_beyond_the_limit_is_refused_at_once() {
         .get_event(get("ok"))
         .await
         .expect("there is room again");
+}
+
+#[tokio::test]
+async fn those_who_wait_leave_room_for_those_who_work() {
+    let host = Host::with(|settings| settings.limits.long_polls = 1).await;
+    let (connection, mut client) = host.connect().await;
+    let poll = || {
+        let mut client = WorkServiceClient::new(connection.clone());
+        async move {
+            let request = with_key(LeaseTasksRequest::default(), KEY);
+            client.lease_tasks(request).await
+        }
+    };
+    let first = reeve_runtime::spawn("poll", poll());
+    eventually("the first poll waits", async || {
+        host.inside.held.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    let fault = fault(&poll().await.unwrap_err());
+    assert_eq!(
+        (fault.code(), fault.reason()),
+        (Code::ResourceExhausted, Reason::Overloaded)
+    );
+    assert_eq!(fault.quotas()[0].subject, "server/long_polls");
+    client
+        .get_event(get("ok"))
+        .await
+        .expect("calls that work have room of their own");
+    host.inside.gate.notify_one();
+    first.await.unwrap().unwrap().expect("the first poll ends");
 }
 
 #[tokio::test]
@@ -120,11 +154,23 @@ async fn a_connection_has_so_many_calls_open_and_no_more() {
         .await
         .expect("the client has heard of the limit");
     let stream = client.subscribe_events(subscribe("")).await.unwrap();
-    let mut waiting = std::pin::pin!(client.get_event(get("ok")));
-    let soon = tokio::time::timeout(Duration::from_millis(100), waiting.as_mut()).await;
-    assert!(soon.is_err(), "a second call was let through");
+    let mut second = client.clone();
+    let second = reeve_runtime::spawn("second", async move { second.get_event(get("hold")).await });
+    // Another connection asks later and has further to go, so the second call would be there first.
+    let (_, mut other) = host.connect().await;
+    for _ in 0..3 {
+        other.get_event(get("ok")).await.expect("others have room");
+    }
+    let held = || host.inside.held.load(Ordering::SeqCst);
+    assert_eq!(held(), 0, "a second call was let through");
     drop(stream);
-    waiting.await.expect("there is room again");
+    eventually("there is room again", async || held() == 1).await;
+    host.inside.gate.notify_one();
+    second
+        .await
+        .unwrap()
+        .unwrap()
+        .expect("the second call ends");
 }
 
 #[tokio::test]
@@ -135,10 +181,11 @@ async fn metadata_beyond_the_limit_is_refused_and_the_connection_lives() {
     request
         .metadata_mut()
         .insert("x-large", "x".repeat(20_000).parse().unwrap());
-    client
+    let refused = client
         .get_event(request)
         .await
         .expect_err("more metadata than the server reads");
+    assert!(refused.message().contains("431"), "{refused:?}");
     drop(connection);
     client
         .get_event(get("ok"))
@@ -148,9 +195,11 @@ async fn metadata_beyond_the_limit_is_refused_and_the_connection_lives() {
 
 #[tokio::test]
 async fn an_old_connection_is_replaced_and_its_streams_end_resumably() {
+    const HOUR: Duration = Duration::from_secs(3_600);
     let host = Host::with(|settings| {
-        settings.limits.connection_age = Duration::from_millis(200);
-        settings.limits.connection_grace = Duration::from_millis(200);
+        patient(&mut settings.limits);
+        settings.limits.connection_age = HOUR;
+        settings.limits.connection_grace = HOUR;
     })
     .await;
     let (_, mut client) = host.connect().await;
@@ -160,15 +209,20 @@ async fn an_old_connection_is_replaced_and_its_streams_end_resumably() {
         .unwrap()
         .into_inner();
     stream.message().await.unwrap().expect("the first message");
+    client.get_event(get("ok")).await.expect("it is young");
+    skip(HOUR * 2).await;
+    eventually("the connection takes no more calls", async || {
+        client.clone().get_event(get("ok")).await.is_err()
+    })
+    .await;
+    let open = host.inside.streams.load(Ordering::SeqCst);
+    assert_eq!(open, 1, "a stream goes on for the grace");
+    skip(HOUR).await;
     let fault = fault(&stream.message().await.unwrap_err());
     assert_eq!(
         (fault.code(), fault.reason()),
         (Code::Unavailable, Reason::StreamExpired)
     );
-    eventually("the connection is gone", async || {
-        client.clone().get_event(get("ok")).await.is_err()
-    })
-    .await;
     let (_, mut client) = host.connect().await;
     client.get_event(get("ok")).await.expect("a new connection");
 }

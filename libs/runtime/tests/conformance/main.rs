@@ -10,5 +10,8 @@ mod discovery;
 mod host;
 mod limits;
 mod peers;
+mod silence;
 mod stop;
+mod streams;
 mod wire;
+mod work;

@@ -1,8 +1,9 @@
 //! How a server stops.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures::FutureExt as _;
 use reeve_status::{Code, Reason};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -10,12 +11,18 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::host::{Host, get, subscribe};
+use crate::host::{Host, get, patient, skip, subscribe};
 use crate::wire::{self, eventually, fault};
 
 #[tokio::test]
 async fn a_drain_says_so_first_then_ends_streams_and_finishes_calls() {
-    let host = Host::with(|settings| settings.drain.notice = Duration::from_secs(1)).await;
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let host = Host::with(|settings| {
+        patient(&mut settings.limits);
+        settings.drain.notice = HOUR;
+        settings.drain.finish = HOUR;
+    })
+    .await;
     let (connection, mut client) = host.connect().await;
     let mut stream = client
         .subscribe_events(subscribe(""))
@@ -55,6 +62,7 @@ async fn a_drain_says_so_first_then_ends_streams_and_finishes_calls() {
         .get_event(get("ok"))
         .await
         .expect("calls are still answered during the notice");
+    skip(HOUR).await;
 
     let end = fault(&stream.message().await.unwrap_err());
     assert_eq!(
@@ -80,7 +88,10 @@ async fn a_drain_says_so_first_then_ends_streams_and_finishes_calls() {
         .unwrap()
         .unwrap()
         .expect("the call under way finishes");
+    let inside = host.inside.clone();
     host.ended().await;
+    let carried = inside.carried.load(Ordering::SeqCst);
+    assert_eq!(carried, 1, "what the last call left behind is carried away");
 }
 
 #[tokio::test]
@@ -94,7 +105,6 @@ async fn what_does_not_finish_is_cut_off() {
         host.inside.held.load(Ordering::SeqCst) == 1
     })
     .await;
-    let began = Instant::now();
     host.shutdown.begin();
     stuck
         .await
@@ -103,21 +113,13 @@ async fn what_does_not_finish_is_cut_off() {
         .expect_err("the call is cut off");
     let inside = host.inside.clone();
     host.ended().await;
-    assert!(
-        began.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        began.elapsed()
-    );
     assert_eq!(
         inside.held.load(Ordering::SeqCst),
         0,
         "the handler is dropped"
     );
-    assert_eq!(
-        mute.read(&mut [0]).await.unwrap_or(0),
-        0,
-        "the mute client is sent away"
-    );
+    // An end or a reset; the greeting of the server comes before it.
+    let _ = mute.read_to_end(&mut Vec::new()).await;
 }
 
 #[tokio::test]
@@ -144,10 +146,8 @@ async fn the_first_signal_drains_and_the_second_stops() {
     };
     send("-TERM");
     shutdown.begun().await;
-    let forced = tokio::time::timeout(Duration::from_millis(50), shutdown.forced()).await;
-    assert!(forced.is_err(), "one signal is not two");
+    let forced = shutdown.forced().now_or_never();
+    assert!(forced.is_none(), "one signal is not two");
     send("-INT");
-    tokio::time::timeout(Duration::from_secs(10), shutdown.forced())
-        .await
-        .expect("stops at once");
+    shutdown.forced().await;
 }

@@ -35,7 +35,7 @@ pub fn all(context: &Arc<Context>, relay: Relay, tenant: String, key: Option<Api
         async move { relay.tick().await }
     });
     vec![
-        relaying.woken_by(wake),
+        relaying.woken_by(wake).last(),
         Loop::new("expire-events", Duration::from_secs(600), move || {
             let relay = expiring.clone();
             async move { relay.expire().await }

@@ -55,7 +55,8 @@ pub fn all(
             let relay = relay.clone();
             async move { relay.tick().await }
         })
-        .woken_by(waker),
+        .woken_by(waker)
+        .last(),
         Loop::new("relay-cleaning", CLEANING_PERIOD, move || {
             let relay = cleaner.clone();
             async move { relay.expire().await }

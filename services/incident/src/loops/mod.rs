@@ -34,7 +34,7 @@ pub fn all(config: &Config, deps: &Deps, operations: &Operations) -> Vec<Loop> {
         async move { relay.tick().await }
     });
     let mut loops = vec![
-        relaying.woken_by(deps.wake.relay()),
+        relaying.woken_by(deps.wake.relay()).last(),
         Loop::new("expire-events", Duration::from_secs(600), move || {
             let relay = expiring.clone();
             async move { relay.expire().await }

@@ -57,7 +57,8 @@ pub fn all(
             let relay = relay.clone();
             async move { relay.tick().await }
         })
-        .woken_by(relay_wake),
+        .woken_by(relay_wake)
+        .last(),
         Loop::new("expire events", Duration::from_secs(600), move || {
             let relay = expiry.clone();
             async move { relay.expire().await }

@@ -30,7 +30,7 @@ pub fn all(
     let consumer = Arc::new(consumer);
     let commands = Arc::clone(&engine.commands);
     vec![
-        relaying.woken_by(wake),
+        relaying.woken_by(wake).last(),
         Loop::new("expire-events", Duration::from_secs(600), move || {
             let relay = expiring.clone();
             async move { relay.expire().await }
