@@ -57,7 +57,7 @@ pub const RULES: [Rule; 6] = [
     },
     Rule {
         module: "clients",
-        modules: Names::AllBut(&["grpc", "loops", "service", "operations", "storage"]),
+        modules: Names::AllBut(&["grpc", "loops", "service", "operations"]),
         crates: Names::AllBut(&["sqlx", "reeve_postgres", "reeve_redis"]),
     },
     Rule {

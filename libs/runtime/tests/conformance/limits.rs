@@ -103,7 +103,8 @@ async fn those_who_wait_leave_room_for_those_who_work() {
     let poll = || {
         let mut client = WorkServiceClient::new(connection.clone());
         async move {
-            let request = with_key(LeaseTasksRequest::default(), KEY);
+            let mut request = with_key(LeaseTasksRequest::default(), KEY);
+            request.set_timeout(Duration::from_secs(60));
             client.lease_tasks(request).await
         }
     };
