@@ -4,13 +4,10 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use reeve_ids::TenantId;
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
-use crate::{DatabaseConfig, Error};
-
-/// A transaction that rolls back unless it is committed.
-pub type Tx = Transaction<'static, Postgres>;
+use crate::{DatabaseConfig, Error, Tx};
 
 /// The pools of one service. Cloning shares them.
 #[derive(Clone, Debug)]
@@ -58,7 +55,7 @@ impl Database {
     pub async fn tenant(&self, tenant: TenantId) -> Result<Tx, Error> {
         // A typed id cannot carry SQL.
         let begin = format!("BEGIN; SET LOCAL reeve.tenant = '{tenant}'");
-        Ok(self.requests.begin_with(AssertSqlSafe(begin)).await?)
+        Ok(Tx(self.requests.begin_with(AssertSqlSafe(begin)).await?))
     }
 
     /// Begins a transaction that sees all tenants, for loops and batched paths.
@@ -66,7 +63,15 @@ impl Database {
     /// # Errors
     /// When PostgreSQL cannot be reached; nothing was written.
     pub async fn internal(&self) -> Result<Tx, Error> {
-        Ok(self.internal.begin().await?)
+        Ok(Tx(self.internal.begin().await?))
+    }
+
+    /// As [`Database::internal`], begun by statements that also set what holds in it alone.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be reached; nothing was written.
+    pub async fn internal_with(&self, begin: &'static str) -> Result<Tx, Error> {
+        Ok(Tx(self.internal.begin_with(begin).await?))
     }
 
     /// Connections that see all tenants, for single statements without a transaction block.

@@ -7,10 +7,12 @@ use reeve_status::{Code, Fault, Reason};
 /// A database error, sorted by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// PostgreSQL cannot be reached, is starting or is stopping. A commit under way may have
-    /// happened; anything else has not.
+    /// PostgreSQL cannot be reached, is starting or is stopping. Nothing was written.
     #[error("the database is unavailable")]
     Unavailable(#[source] sqlx::Error),
+    /// PostgreSQL went away while it committed: the change may have been made.
+    #[error("it is not known whether the transaction committed")]
+    Uncertain(#[source] sqlx::Error),
     /// Transactions collided (serialization failure or deadlock); this one wrote nothing.
     #[error("transactions collided")]
     Conflict(#[source] sqlx::Error),
@@ -69,6 +71,17 @@ impl Error {
         }
     }
 
+    /// Sorts an error of a COMMIT: whatever is not a plain refusal leaves it open whether the change
+    /// was made.
+    pub(crate) fn of_commit(error: sqlx::Error) -> Self {
+        let refused = matches!(error, sqlx::Error::Database(_));
+        match Self::classify(error) {
+            Self::Unavailable(cause) => Self::Uncertain(cause),
+            Self::Other(cause) if !refused => Self::Uncertain(cause),
+            certain => certain,
+        }
+    }
+
     fn by_sqlstate(state: &str, constraint: String, message: String, error: sqlx::Error) -> Self {
         match state {
             "23505" => Self::UniqueViolation { constraint },
@@ -109,6 +122,12 @@ impl From<&Error> for Fault {
                 Code::Aborted,
                 Reason::WriteConflict,
                 "a concurrent change won; try again",
+            ),
+            // A client must not take it for UNAVAILABLE, which says that repeating is safe.
+            Error::Uncertain(_) => Self::new(
+                Code::DeadlineExceeded,
+                Reason::DeadlinePassed,
+                "the database went away while it committed; the change may have been made",
             ),
             Error::Timeout(_) => Self::new(
                 Code::DeadlineExceeded,

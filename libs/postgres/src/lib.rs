@@ -9,9 +9,11 @@ mod database;
 mod error;
 mod migrate;
 pub mod page;
+mod tx;
 
 pub use config::DatabaseConfig;
-pub use database::{Database, Tx};
+pub use database::Database;
 pub use error::Error;
 pub use migrate::{AppPassword, MigrateError, Schema, ensure_database, migrate};
 pub use sqlx;
+pub use tx::Tx;

@@ -201,7 +201,9 @@ async fn execute(connection: &mut PgConnection, sql: String) -> Result<(), sqlx:
 }
 
 /// Roles belong to the whole server, so they may exist already, and two databases may race to make
-/// them. The administrator joins the owner's role to act as it, which PostgreSQL 16 asks for.
+/// them. The administrator joins the owner's role to act as it. From PostgreSQL 16 on, whoever
+/// creates a role is its member at once, yet may neither inherit from it nor become it: both are
+/// granted expressly.
 const ROLES_AND_SCHEMA: &str = r"
 do $$
 begin
@@ -219,8 +221,13 @@ exception when duplicate_object or unique_violation then null;
 end $$;
 do $$
 begin
-    if not pg_has_role(current_user, '{schema}_owner', 'member') then
-        execute format('grant {schema}_owner to %I', current_user);
+    if current_setting('server_version_num')::integer < 160000 then
+        if not pg_has_role(current_user, '{schema}_owner', 'member') then
+            execute format('grant {schema}_owner to %I', current_user);
+        end if;
+    elsif not pg_has_role(current_user, '{schema}_owner', 'usage')
+        or not pg_has_role(current_user, '{schema}_owner', 'set') then
+        execute format('grant {schema}_owner to %I with inherit true, set true', current_user);
     end if;
 end $$;
 create schema if not exists {schema} authorization {schema}_owner;

@@ -6,7 +6,8 @@ use reeve_status::{Code, Fault, Reason};
 use crate::domain::state::AgentState;
 use crate::storage;
 
-/// Why an operation did not happen. Whatever it is, nothing was written.
+/// Why an operation did not happen. Nothing was written, unless the database says that it is
+/// uncertain.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database refused or is away.

@@ -12,7 +12,8 @@ use crate::domain::invoice::PaymentRefused;
 use crate::domain::rate_card::MeterKey;
 use crate::storage::StoreError;
 
-/// Why an operation did not happen. Whatever it is, nothing was written.
+/// Why an operation did not happen. Nothing was written, unless the database says that it is
+/// uncertain.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The store refused or is away.

@@ -79,7 +79,7 @@ impl Shared {
     pub async fn lane_transaction(&self) -> Result<Tx, Error> {
         const BEGIN: &str = "BEGIN; SET LOCAL enable_seqscan = off; \
              SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
-        Ok(self.database.internal_pool().begin_with(BEGIN).await?)
+        Ok(self.database.internal_with(BEGIN).await?)
     }
 
     /// Writes the events of a transaction, as one row.
@@ -119,16 +119,4 @@ impl Shared {
     pub fn agent_topic(tenant: reeve_ids::TenantId, agent: reeve_ids::AgentId) -> String {
         format!("agent/{tenant}/{agent}")
     }
-}
-
-/// Commits. A connection that breaks now leaves it open whether the change was made, which a caller
-/// must hear: it may repeat what has a request id or a lease token, and must look for the rest.
-///
-/// # Errors
-/// When the transaction was refused, or nobody knows.
-pub async fn commit(tx: Tx) -> Result<(), Error> {
-    tx.commit().await.map_err(|error| match error {
-        sqlx::Error::Database(_) => Error::from(error),
-        lost => Error::Uncertain(lost),
-    })
 }

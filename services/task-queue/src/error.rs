@@ -13,9 +13,6 @@ pub enum Error {
     /// The database refused or is away.
     #[error(transparent)]
     Database(#[from] reeve_postgres::Error),
-    /// The connection broke while the transaction committed: it may have.
-    #[error("it is not known whether the transaction committed")]
-    Uncertain(#[source] sqlx::Error),
     /// Events could not be written or read.
     #[error(transparent)]
     Events(#[from] reeve_events::Error),
@@ -94,12 +91,11 @@ impl Error {
     pub fn is_of_all(&self) -> bool {
         matches!(
             self,
-            Self::Database(reeve_postgres::Error::Unavailable(_))
-                | Self::Events(reeve_events::Error::Database(
-                    reeve_postgres::Error::Unavailable(_)
-                ))
-                | Self::Uncertain(_)
-                | Self::Draining
+            Self::Database(
+                reeve_postgres::Error::Unavailable(_) | reeve_postgres::Error::Uncertain(_)
+            ) | Self::Events(reeve_events::Error::Database(
+                reeve_postgres::Error::Unavailable(_)
+            )) | Self::Draining
         )
     }
 }
@@ -121,14 +117,6 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
             Error::Database(error) => of_database(&error),
-            Error::Uncertain(cause) => {
-                tracing::warn!(%cause, "a commit may or may not have happened");
-                Self::new(
-                    Code::DeadlineExceeded,
-                    Reason::DeadlinePassed,
-                    "the database went away while it committed; the change may have been made",
-                )
-            }
             Error::Events(reeve_events::Error::Database(error)) => of_database(&error),
             Error::Events(error) => internal(&error),
             Error::Corrupt { .. } => internal(&error),

@@ -134,3 +134,75 @@ async fn migrating_again_changes_nothing() {
         .unwrap();
     assert_eq!(count(&database, tenant).await, 1);
 }
+
+#[tokio::test]
+async fn a_connection_lost_while_it_commits_leaves_the_change_open() {
+    let schema = schema("notes_g");
+    let test = TestDatabase::new(&[&schema]).await;
+    let database = test.connect(&schema);
+    // Deferred, so that it runs within the COMMIT.
+    let lose = "create function notes_g.lose() returns trigger language plpgsql security definer as
+                $$ begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$;
+                create constraint trigger lose after insert on notes_g.note
+                deferrable initially deferred for each row execute function notes_g.lose()";
+    let mut admin = test.admin().await;
+    sqlx::raw_sql(lose).execute(&mut admin).await.unwrap();
+    let lost = add(&database, TenantId::new(), "x").await.unwrap_err();
+    assert!(matches!(&lost, Error::Uncertain(_)), "{lost:?}");
+    let fault = reeve_status::Fault::from(&lost);
+    assert_eq!(fault.code(), reeve_status::Code::DeadlineExceeded);
+    assert_eq!(fault.reason(), reeve_status::Reason::DeadlinePassed);
+}
+
+#[tokio::test]
+async fn what_a_commit_refuses_is_certain() {
+    let schema = schema("notes_h");
+    let test = TestDatabase::new(&[&schema]).await;
+    let database = test.connect(&schema);
+    let refuse = "create function notes_h.refuse() returns trigger language plpgsql as
+                  $$ begin raise exception 'no'; end $$;
+                  create constraint trigger refuse after insert on notes_h.note
+                  deferrable initially deferred for each row execute function notes_h.refuse()";
+    let mut admin = test.admin().await;
+    sqlx::raw_sql(refuse).execute(&mut admin).await.unwrap();
+    let refused = add(&database, TenantId::new(), "x").await.unwrap_err();
+    assert!(matches!(&refused, Error::Raised { .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_administrator_need_not_be_a_superuser() {
+    let schema = schema("notes_i");
+    // A database without the schema, and whose roles nobody has made yet.
+    let test = TestDatabase::new(&[&self::schema("notes_a")]).await;
+    let mut admin = test.admin().await;
+    // On a server that outlives the test they would belong to the administrator of the last run.
+    let forget = sqlx::raw_sql("drop role if exists notes_i_owner, notes_i_app");
+    let _ = forget.execute(&mut admin).await;
+    let role = format!("admin_{}", Uuid::now_v7().simple());
+    let make = format!(
+        "create role {role} login nosuperuser createrole password '{role}';
+         grant create on database {} to {role}",
+        test.name()
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(make))
+        .execute(&mut admin)
+        .await
+        .unwrap();
+    let (_, host) = test
+        .admin_url()
+        .rsplit_once('@')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    let url = format!("postgres://{role}:{role}@{host}");
+    let password = reeve_postgres::AppPassword::Keep;
+    for _ in 0..2 {
+        reeve_postgres::migrate(&url, &[&schema], &password)
+            .await
+            .unwrap();
+    }
+    let made: bool = sqlx::query_scalar("select to_regclass('notes_i.note') is not null")
+        .fetch_one(&mut admin)
+        .await
+        .unwrap();
+    assert!(made);
+}

@@ -66,7 +66,7 @@ impl Flush for AdvanceFlush {
             .collect();
         let moved = !events.is_empty();
         self.shared.append(&mut tx, events).await?;
-        crate::core::commit(tx).await?;
+        tx.commit().await?;
         if moved {
             self.shared.wake.notify();
         }

@@ -59,7 +59,7 @@ impl Flush for CompleteFlush {
             })
             .collect();
         self.shared.append(&mut tx, events).await?;
-        crate::core::commit(tx).await?;
+        tx.commit().await?;
         if !rows.is_empty() {
             self.shared.wake.notify();
         }

@@ -70,7 +70,7 @@ impl Flush for CreateFlush {
         self.shared
             .append(&mut tx, created_events(groups, &before))
             .await?;
-        crate::core::commit(tx).await?;
+        tx.commit().await?;
         self.shared.wake.notify();
         self.announce(&new);
         Ok(answers(groups, &before, &blocked))

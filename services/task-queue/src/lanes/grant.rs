@@ -89,7 +89,7 @@ impl Flush for GrantFlush {
             })
             .collect();
         self.shared.append(&mut tx, events).await?;
-        crate::core::commit(tx).await?;
+        tx.commit().await?;
         if !taken.is_empty() {
             self.shared.wake.notify();
         }

@@ -26,7 +26,7 @@ impl Flush for RenewFlush {
         let now = self.shared.clock.now();
         let mut tx = self.shared.lane_transaction().await?;
         let rows = storage::renew(&mut tx, &sorted, now).await?;
-        crate::core::commit(tx).await?;
+        tx.commit().await?;
         let renewed: HashMap<_, _> = rows
             .into_iter()
             .map(|row| ((row.task_id, row.fence), row))

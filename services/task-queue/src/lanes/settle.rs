@@ -115,7 +115,7 @@ impl Flush for SettleFlush {
         // Only now: a token that is in this batch twice ended just above.
         let ended = self.ended(&mut tx, items, &missed).await?;
         self.shared.append(&mut tx, effects.events).await?;
-        crate::core::commit(tx).await?;
+        tx.commit().await?;
         self.shared.wake.notify();
         self.shared.dispatch.announce(effects.ready);
         if effects.unadmitted {

@@ -87,7 +87,7 @@ async fn cancel_waiting(
     };
     let effects = settling::write(&mut tx, vec![decision], now).await?;
     shared.append(&mut tx, effects.events).await?;
-    crate::core::commit(tx).await?;
+    tx.commit().await?;
     shared.wake.notify();
     if let Err(error) = shared.dispatch.ready().remove(lane.as_str(), &[id]).await {
         tracing::debug!(%error, "a cancelled task is dropped when it is popped");
@@ -116,7 +116,7 @@ async fn ask_holder(
     .await?;
     let event = events::cancel_requested(&row, reason, actor, now);
     shared.append(&mut tx, vec![event]).await?;
-    crate::core::commit(tx).await?;
+    tx.commit().await?;
     shared.wake.notify();
     if let Some(agent) = row.agent_id {
         shared

@@ -63,7 +63,7 @@ async fn attempt(
     let ready = storage::revive(&mut tx, &outcome, &task, now).await?;
     let event = events::redriven(&task, &Actor::from(caller), now);
     shared.append(&mut tx, vec![event]).await?;
-    crate::core::commit(tx).await?;
+    tx.commit().await?;
     shared.wake.notify();
     if task.spec.budget.is_some() {
         shared.admission.notify_one();
