@@ -36,3 +36,17 @@ create table consumer_cursor (
     update_time timestamptz not null default now(),
     primary key (source, consumer)
 );
+
+-- The second wall between tenants, here too: these rows hold every tenant's events. A transaction of
+-- one tenant writes its events and reads nobody's, its own neither; only what says that it sees all
+-- tenants (the relay, the feed, consumers) reads.
+alter table outbox enable row level security;
+alter table outbox force row level security;
+create policy append on outbox for insert with check (true);
+create policy internal on outbox using (current_setting('reeve.all_tenants', true) = 'on');
+alter table event_log enable row level security;
+alter table event_log force row level security;
+create policy internal on event_log using (current_setting('reeve.all_tenants', true) = 'on');
+alter table consumer_cursor enable row level security;
+alter table consumer_cursor force row level security;
+create policy internal on consumer_cursor using (current_setting('reeve.all_tenants', true) = 'on');

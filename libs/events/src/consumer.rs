@@ -4,19 +4,21 @@ use std::time::Duration;
 
 use reeve_auth::ServiceTokens;
 use reeve_contracts::event::v1::event_feed_service_client::EventFeedServiceClient;
-use reeve_contracts::event::v1::{Event, ReadEventsRequest};
+use reeve_contracts::event::v1::{Event, ReadEventsRequest, ReadEventsResponse};
 use reeve_ids::{TenantId, Uuid};
 use reeve_postgres::Database;
-use reeve_redis::{Redis, StreamReader};
-use reeve_status::Fault;
+use reeve_redis::{Entry, Redis, StreamReader};
+use reeve_status::{Code, Fault, Reason};
 use sqlx::PgConnection;
 use tokio::sync::Mutex;
 use tonic::transport::Channel;
 
 use crate::{Error, Log, stream_of};
 
-/// Batches that one pass reads from the stream.
-const STREAM_BATCH: usize = 100;
+/// Batches that one pass reads from the stream, at most.
+const STREAM_BATCH: usize = 32;
+/// Bytes that one pass should read from the stream, about.
+const STREAM_BYTES: usize = 512 * 1024;
 /// Events that one pass reads from the feed.
 const FEED_BATCH: i32 = 500;
 /// Events after which one pass reads no further entry of the stream: they share a transaction.
@@ -57,10 +59,16 @@ pub enum Feed {
     },
 }
 
+/// The stream, and how many of its batches one pass asks for: few while they are large.
+struct Stream {
+    reader: StreamReader,
+    count: usize,
+}
+
 /// Reads one source's events in order and hands them to a [`Handler`].
 pub struct Consumer<H> {
     database: Database,
-    stream: Mutex<StreamReader>,
+    stream: Mutex<Stream>,
     feed: Feed,
     source: &'static str,
     name: &'static str,
@@ -78,7 +86,10 @@ impl<H: Handler> Consumer<H> {
         handler: H,
     ) -> Self {
         // What a reader needs does not depend on how much the relay keeps.
-        let stream = Mutex::new(redis.streams(1).reader(&stream_of(source)));
+        let stream = Mutex::new(Stream {
+            reader: redis.streams(1).reader(&stream_of(source)),
+            count: 1,
+        });
         Self {
             database,
             stream,
@@ -167,8 +178,12 @@ impl<H: Handler> Consumer<H> {
     /// there, which is when the owner must be asked.
     async fn read_stream(&self, cursor: i64) -> Option<Vec<Event>> {
         let mut stream = self.stream.lock().await;
-        let entries = match stream.read_after(cursor, STREAM_BATCH, PATIENCE).await {
-            Ok(entries) => entries,
+        let count = stream.count;
+        let entries = match stream.reader.read_after(cursor, count, PATIENCE).await {
+            Ok(entries) => {
+                stream.count = next_count(count, &entries);
+                entries
+            }
             Err(error) => {
                 tracing::debug!(%error, source = self.source, "the stream cannot be read");
                 tokio::time::sleep(PATIENCE / 4).await;
@@ -216,19 +231,76 @@ impl<H: Handler> Consumer<H> {
                 let answer = EventFeedServiceClient::new(channel.clone())
                     .read_events(request)
                     .await;
-                answer
-                    .map(|answer| answer.into_inner().events)
-                    .map_err(|status| Error::Feed {
-                        source_name: self.source,
-                        fault: Fault::from(&status),
-                    })
+                let answer = answer
+                    .map_err(|status| Fault::from(&status))
+                    .and_then(|answer| reached(cursor, answer.into_inner()));
+                answer.map_err(|fault| Error::Feed {
+                    source_name: self.source,
+                    fault,
+                })
             }
         }
+    }
+}
+
+/// The events of an answer. A log that ends before the cursor is not the log that was read, a
+/// restored backup for example: what it gains until then would be passed over in silence.
+fn reached(cursor: i64, answer: ReadEventsResponse) -> Result<Vec<Event>, Fault> {
+    if answer.last_sequence >= cursor {
+        return Ok(answer.events);
+    }
+    let message = format!(
+        "the log ends at {}, and {cursor} was read before",
+        answer.last_sequence
+    );
+    Err(Fault::new(Code::OutOfRange, Reason::CursorExpired, message))
+}
+
+/// How many batches to ask for, when the next are like these.
+fn next_count(count: usize, entries: &[Entry]) -> usize {
+    let bytes: usize = entries.iter().map(|entry| entry.payload.len()).sum();
+    match bytes / entries.len().max(1) {
+        0 => count,
+        // A row that is larger than the last ones must not come with very many like it.
+        mean => (STREAM_BYTES / mean).clamp(1, STREAM_BATCH.min(count * 2)),
     }
 }
 
 impl<H> std::fmt::Debug for Consumer<H> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Consumer({} of {})", self.name, self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_asks_for_few_batches_while_they_are_large() {
+        let rows = |count, bytes| {
+            let row = Entry {
+                first_seq: 1,
+                last_seq: 1,
+                payload: vec![0; bytes],
+            };
+            vec![row; count]
+        };
+        assert_eq!(next_count(1, &rows(1, 300)), 2);
+        assert_eq!(next_count(16, &rows(16, 300)), 32);
+        assert_eq!(next_count(32, &rows(32, 300)), 32);
+        assert_eq!(next_count(32, &rows(3, 200 * 1024)), 2);
+        assert_eq!(next_count(32, &rows(1, 600 * 1024)), 1);
+        assert_eq!(next_count(4, &[]), 4);
+    }
+
+    #[test]
+    fn a_log_that_ends_before_the_cursor_is_another() {
+        let answer = |last_sequence| ReadEventsResponse {
+            last_sequence,
+            ..Default::default()
+        };
+        assert!(reached(7, answer(7)).is_ok() && reached(7, answer(9)).is_ok());
+        assert!(reached(7, answer(6)).is_err());
     }
 }

@@ -1,10 +1,18 @@
 //! A new event and who caused it.
 
 use chrono::{DateTime, Utc};
+use prost::Message as _;
+use prost_types::Struct;
 use reeve_auth::{Caller, PrincipalKind};
 use reeve_contracts::event::v1::{self as proto, ActorKind};
 use reeve_ids::{EventId, TenantId};
 use serde_json::Value as Json;
+
+/// Bytes of an event's facts as they are encoded; the contract says 64 KiB, of which the names of
+/// what is left out need a little.
+const DATA_BYTES: usize = 60 * 1024;
+/// The fact that names what was left out.
+const OMITTED: &str = "omitted";
 
 /// Who caused a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +143,54 @@ impl NewEvent {
             }),
             request_id: self.actor.request_id,
             traceparent: self.actor.traceparent,
-            data: Some(reeve_wellknown::struct_from_json(self.data).unwrap_or_default()),
+            data: Some(bounded(
+                reeve_wellknown::struct_from_json(self.data).unwrap_or_default(),
+            )),
         }
+    }
+}
+
+/// Facts that fit: the largest ones are left out, and named, until they do. A change must not fail
+/// because its event would be too large.
+fn bounded(mut data: Struct) -> Struct {
+    let mut omitted = Vec::new();
+    while data.encoded_len() > DATA_BYTES {
+        let largest = data
+            .fields
+            .iter()
+            .max_by_key(|(_, value)| value.encoded_len());
+        let Some(name) = largest.map(|(name, _)| name.clone()) else {
+            break;
+        };
+        data.fields.remove(&name);
+        omitted.push(Json::from(name));
+    }
+    if !omitted.is_empty() {
+        tracing::warn!(?omitted, "an event's facts are too large");
+        let names = reeve_wellknown::struct_from_json(serde_json::json!({OMITTED: omitted}));
+        data.fields.extend(names.unwrap_or_default().fields);
+    }
+    data
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_facts_are_left_out_and_named() {
+        let labels = "x".repeat(70_000);
+        let event = NewEvent::new(
+            TenantId::new(),
+            Actor::service("task-queue"),
+            Utc::now(),
+            "task.failed",
+            ("task", "t"),
+        );
+        let event = event.with(serde_json::json!({"type": "lint", "labels": labels, "dead": true}));
+        let data = event.into_proto("task-queue").data.unwrap_or_default();
+        assert!(data.encoded_len() < 65_536);
+        let names: Vec<_> = data.fields.keys().map(String::as_str).collect();
+        assert_eq!(names, ["dead", "omitted", "type"]);
     }
 }

@@ -1,11 +1,18 @@
--- Moves the oldest rows of the outbox into the log, numbering their events. Whoever holds the
--- head's row works; another relay skips it and moves nothing.
+-- Moves the oldest rows of the outbox into the log, numbering their events: $1 rows at most, and one
+-- more than fit into $2 bytes. Whoever holds the head's row works; another relay skips it and moves
+-- nothing.
 with head as (
     select last_sequence from event_head for update skip locked
 ),
+oldest as (
+    select id, octet_length(events) as bytes from outbox
+    where exists (select from head) order by id limit $1
+),
+taken as (
+    select id, sum(bytes) over (order by id) - bytes as bytes_before from oldest
+),
 batch as (
-    delete from outbox
-    where id in (select id from outbox where exists (select from head) order by id limit $1)
+    delete from outbox where id in (select id from taken where bytes_before < $2)
     returning id, event_count, events
 ),
 numbered as (

@@ -265,3 +265,87 @@ async fn a_great_many_large_events_fit_into_every_answer() {
     assert_eq!(cursor, 1_000);
     assert!(reads > 1);
 }
+
+impl World {
+    async fn count(&self, table: &str) -> i64 {
+        let count = format!("select count(*) from {table}");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(count))
+            .fetch_one(self.database.internal_pool())
+            .await
+            .unwrap()
+    }
+}
+
+#[tokio::test]
+async fn expiry_drops_all_that_is_old_and_nothing_else() {
+    let world = World::new().await;
+    let fill = "insert into event_log (first_sequence, last_sequence, events, create_time)
+                select n, n, '', now() - make_interval(days => case when n <= 2500 then 15 else 1 end)
+                from generate_series(1, 2503) n";
+    sqlx::raw_sql(fill)
+        .execute(world.database.internal_pool())
+        .await
+        .unwrap();
+    sqlx::raw_sql("update event_head set last_sequence = 2503")
+        .execute(world.database.internal_pool())
+        .await
+        .unwrap();
+    let mut passes = 1;
+    while world.relay.expire().await.unwrap() {
+        passes += 1;
+    }
+    assert_eq!((passes, world.count("event_log").await), (3, 3));
+}
+
+#[tokio::test]
+async fn a_pass_of_the_relay_is_bounded_by_bytes() {
+    let world = World::new().await;
+    let mut tx = world.database.internal().await.unwrap();
+    for _ in 0..9 {
+        let large = |_| event().with(serde_json::json!({"message": "x".repeat(50_000)}));
+        let events = (0..20).map(large).collect();
+        reeve_events::append(&mut tx, SOURCE, events).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let rows = world.count("outbox").await;
+    assert!(world.relay.tick().await.unwrap());
+    let moved: i64 = sqlx::query_scalar("select sum(octet_length(events)) from event_log")
+        .fetch_one(world.database.internal_pool())
+        .await
+        .unwrap();
+    assert!(moved < 5 * 1024 * 1024, "{moved} bytes in one pass");
+    while world.relay.tick().await.unwrap() {}
+    assert_eq!(world.count("event_log").await, rows);
+    let recorder = Recorder::default();
+    let consumer = world.consumer(recorder.clone());
+    while consumer.tick().await.unwrap() {}
+    assert_eq!(
+        *recorder.applied.lock().unwrap(),
+        (1..=180).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn a_tenants_transaction_writes_events_and_reads_none() {
+    let world = World::new().await;
+    world.write(2).await;
+    world.relay.tick().await.unwrap();
+    let consumer = world.consumer(Recorder::default());
+    assert!(consumer.tick().await.unwrap());
+    let mut tx = world.database.tenant(TenantId::new()).await.unwrap();
+    reeve_events::append(&mut tx, SOURCE, vec![event()])
+        .await
+        .unwrap();
+    for table in ["outbox", "event_log", "consumer_cursor"] {
+        let count = format!("select count(*) from {table}");
+        let seen: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count))
+            .fetch_one(&mut *tx)
+            .await
+            .unwrap();
+        assert_eq!(seen, 0, "{table}");
+    }
+    tx.commit().await.unwrap();
+    for table in ["outbox", "event_log", "consumer_cursor"] {
+        assert_eq!(world.count(table).await, 1, "{table}");
+    }
+}
