@@ -32,6 +32,11 @@ create index event_by_id on event (event_id);
 create index event_by_type on event (tenant_id, type, position);
 create index event_by_resource on event (tenant_id, resource_id, position);
 create index event_by_actor on event (tenant_id, actor_subject, position);
+-- What one call changed; what loops change has no request.
+create index event_by_request on event (tenant_id, request_id, position) where request_id <> '';
+-- What finance booked for a task, for post-mortems.
+create index event_cost_by_task
+    on event (tenant_id, (data->>'task_id'), position) where type = 'usage.recorded';
 -- Attempts of a workflow's steps are tasks of their own; evidence finds them by the run. Only
 -- failures are in it, so it stays small.
 create index event_failure_by_origin

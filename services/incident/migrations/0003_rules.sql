@@ -98,6 +98,8 @@ create table evidence (
     incomplete_reason text not null,
     create_time timestamptz not null,
     collect_time timestamptz,
+    -- What it takes of an answer that holds its incident.
+    bytes bigint not null check (bytes >= 0),
     constraint evidence_once unique (incident_id, event_id),
     foreign key (tenant_id, position) references event (tenant_id, position)
 );

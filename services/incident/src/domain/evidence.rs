@@ -11,6 +11,8 @@ use super::words::words;
 
 /// Signals of one incident of which evidence is kept; further ones are counted.
 pub const MOST_EVIDENCE: i64 = 20;
+/// Bytes of one incident's evidence, about: an answer holds all of it.
+pub const MOST_BYTES: i64 = 1024 * 1024;
 /// Failed attempts that evidence lists.
 pub const MOST_ATTEMPTS: i64 = 20;
 /// Characters of an error's text that are kept.
@@ -177,6 +179,28 @@ impl Evidence {
             own
         }
     }
+}
+
+impl Evidence {
+    /// What it takes of an answer, about, without the task.
+    pub fn weight(&self) -> i64 {
+        let attempts: i64 = self
+            .attempts
+            .iter()
+            .map(|attempt| weight(attempt.error_message.len() + attempt.error_code.len() + 200))
+            .sum();
+        attempts + weight(self.fact.data.to_string().len() + 1_000)
+    }
+}
+
+/// What a task takes of an answer, about.
+pub fn task_weight(task: &Json) -> i64 {
+    weight(task.to_string().len())
+}
+
+/// A Struct on the wire is somewhat larger than its JSON.
+fn weight(bytes: usize) -> i64 {
+    i64::try_from(bytes + bytes / 2).unwrap_or(i64::MAX)
 }
 
 impl Evidence {

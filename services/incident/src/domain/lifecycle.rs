@@ -265,12 +265,14 @@ impl Incident {
         Ok(entry.with(json!({"from": from, "round": self.round})))
     }
 
-    /// Sets severity and priority; nothing when neither changes.
+    /// Sets severity and priority; nothing when neither changes. An agent does not make a grave
+    /// incident less severe: it could then end it.
     ///
     /// # Errors
-    /// When it is closed.
+    /// When it is closed, or an agent lowers the severity of a grave one.
     pub fn reclassify(
         &mut self,
+        by: By<'_>,
         severity: Severity,
         priority: Priority,
         targets: &ResponseTargets,
@@ -282,9 +284,38 @@ impl Incident {
                 to: self.status,
             });
         }
+        if severity > self.severity {
+            self.needs_person(by)?;
+        }
+        Ok(self.set_class((severity, priority), targets, note))
+    }
+
+    /// What a rule's signal says of it counts where it is worse; nothing when it is not, or when the
+    /// incident is over.
+    pub fn worsen(
+        &mut self,
+        severity: Severity,
+        priority: Priority,
+        targets: &ResponseTargets,
+        why: &str,
+    ) -> Option<Entry> {
+        if !self.status.is_open() {
+            return None;
+        }
+        // Words are ordered from worst to least.
+        let worse = (self.severity.min(severity), self.priority.min(priority));
+        self.set_class(worse, targets, why)
+    }
+
+    fn set_class(
+        &mut self,
+        (severity, priority): (Severity, Priority),
+        targets: &ResponseTargets,
+        note: &str,
+    ) -> Option<Entry> {
         let before = (self.severity, self.priority);
         if before == (severity, priority) {
-            return Ok(None);
+            return None;
         }
         (self.severity, self.priority) = (severity, priority);
         self.clock.target = targets.of(priority);
@@ -296,10 +327,10 @@ impl Incident {
             (EntryKind::Deescalated, "Lowered")
         };
         let summary = format!("{verb} to {severity} {priority}");
-        Ok(Some(Entry::noted(kind, &summary, note).with(json!({
+        Some(Entry::noted(kind, &summary, note).with(json!({
             "from": {"severity": before.0, "priority": before.1},
             "to": {"severity": severity, "priority": priority},
-        }))))
+        })))
     }
 
     /// Writes a breach of the response clock, once a round; nothing when there is none to write.

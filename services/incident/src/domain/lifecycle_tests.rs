@@ -322,18 +322,22 @@ fn a_breach_is_recorded_once_a_round_and_only_while_nobody_answered() {
 
 #[test]
 fn a_new_priority_moves_the_due_time_from_the_same_start() {
-    let targets = ResponseTargets::default();
+    let (targets, user) = (ResponseTargets::default(), actor(ActorKind::User));
+    let by = By {
+        actor: &user,
+        now: now(),
+    };
     let mut incident = incident(Status::Detected);
     let start = incident.clock.start_time;
-    let raised = incident.reclassify(Severity::High, Priority::P1, &targets, "why");
+    let raised = incident.reclassify(by, Severity::High, Priority::P1, &targets, "why");
     assert_eq!(
         raised.expect("it is open").expect("it changed").kind,
         EntryKind::Escalated
     );
     assert_eq!(incident.clock.due_time(), start + TimeDelta::minutes(5));
-    let same = incident.reclassify(Severity::High, Priority::P1, &targets, "why");
+    let same = incident.reclassify(by, Severity::High, Priority::P1, &targets, "why");
     assert_eq!(same, Ok(None));
-    let lowered = incident.reclassify(Severity::Low, Priority::P4, &targets, "why");
+    let lowered = incident.reclassify(by, Severity::Low, Priority::P4, &targets, "why");
     assert_eq!(
         lowered.expect("it is open").expect("it changed").kind,
         EntryKind::Deescalated
@@ -341,8 +345,44 @@ fn a_new_priority_moves_the_due_time_from_the_same_start() {
     let mut closed = self::incident(Status::Closed);
     assert!(
         closed
-            .reclassify(Severity::Low, Priority::P4, &targets, "why")
+            .reclassify(by, Severity::Low, Priority::P4, &targets, "why")
             .is_err()
+    );
+}
+
+#[test]
+fn an_agent_raises_and_does_not_lower_what_is_grave() {
+    let (targets, agent) = (ResponseTargets::default(), actor(ActorKind::Agent));
+    let by = By {
+        actor: &agent,
+        now: now(),
+    };
+    let mut incident = incident(Status::Detected);
+    let set = |incident: &mut Incident, severity| {
+        incident.reclassify(by, severity, Priority::P2, &targets, "why")
+    };
+    assert!(set(&mut incident, Severity::Critical).is_ok());
+    for lower in [Severity::High, Severity::Medium, Severity::Low] {
+        assert_eq!(set(&mut incident, lower), Err(Refusal::NeedsPerson));
+    }
+    incident.severity = Severity::Medium;
+    assert!(set(&mut incident, Severity::Low).is_ok());
+}
+
+#[test]
+fn a_graver_signal_makes_it_worse_and_nothing_makes_it_better() {
+    let targets = ResponseTargets::default();
+    let mut incident = incident(Status::Investigating);
+    let mut worsen = |severity, priority| incident.worsen(severity, priority, &targets, "");
+    assert_eq!(worsen(Severity::Medium, Priority::P3), None);
+    let raised = worsen(Severity::Low, Priority::P1).expect("it is more urgent");
+    assert_eq!(raised.kind, EntryKind::Escalated);
+    assert_eq!(raised.summary, "Raised to HIGH P1");
+    assert_eq!(incident.clock.target, targets.p1);
+    let mut over = self::incident(Status::Resolved);
+    assert_eq!(
+        over.worsen(Severity::Critical, Priority::P1, &targets, ""),
+        None
     );
 }
 

@@ -13,9 +13,11 @@ pub mod lifecycle;
 #[cfg(test)]
 mod lifecycle_tests;
 pub mod logged;
+pub mod markdown;
 pub mod parts;
 pub mod rule;
 pub mod rules_built_in;
 pub mod status;
 pub mod timeline;
+pub mod title;
 mod words;

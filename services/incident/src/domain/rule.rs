@@ -80,6 +80,30 @@ pub struct Rule {
 pub type Group = BTreeMap<String, String>;
 
 impl Rule {
+    /// The fields that differ from the rule as it was.
+    pub fn changed_since(&self, before: &Self) -> Vec<&'static str> {
+        let fields = [
+            ("description", self.description != before.description),
+            ("enabled", self.enabled != before.enabled),
+            ("event_types", self.event_types != before.event_types),
+            ("conditions", self.conditions != before.conditions),
+            ("group_by", self.group_by != before.group_by),
+            ("threshold", self.threshold != before.threshold),
+            ("window_duration", self.window != before.window),
+            ("correlation", self.correlation != before.correlation),
+            ("severity", self.severity != before.severity),
+            ("priority", self.priority != before.priority),
+            ("category", self.category != before.category),
+            (
+                "title_template",
+                self.title_template != before.title_template,
+            ),
+            ("reopen_duration", self.reopen != before.reopen),
+        ];
+        let changed = fields.into_iter().filter(|(_, changed)| *changed);
+        changed.map(|(name, _)| name).collect()
+    }
+
     /// Whether an event is a signal for this rule.
     pub fn matches(&self, fact: &Fact) -> bool {
         self.enabled
@@ -133,10 +157,15 @@ impl Rule {
 
 /// Whether a name can be a fact: one of the envelope's, or a path into the data.
 pub fn is_field(name: &str) -> bool {
-    ENVELOPE.contains(&name)
-        || name.strip_prefix("data.").is_some_and(|path| {
-            !path.is_empty() && path.split('.').all(|part| !part.is_empty()) && name.len() <= 128
-        })
+    let path = name.strip_prefix("data.");
+    ENVELOPE.contains(&name) || path.is_some_and(|path| is_path(path) && name.len() <= 128)
+}
+
+/// Whether a text is names with dots between them.
+pub fn is_path(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    text.split('.')
+        .all(|part| !part.is_empty() && part.bytes().all(plain))
 }
 
 /// A fact of an event as text; empty when it has none.
@@ -253,7 +282,16 @@ mod tests {
         ] {
             assert!(is_field(good), "{good}");
         }
-        for bad in ["", "data", "data.", "data..x", "tenant_id", "error_class"] {
+        for bad in [
+            "",
+            "data",
+            "data.",
+            "data..x",
+            "data.\0a",
+            "data.ä",
+            "tenant_id",
+            "error_class",
+        ] {
             assert!(!is_field(bad), "{bad}");
         }
     }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
-use super::canonical::{Digest, Hasher};
+use super::canonical::{Digest, GENESIS, Hasher};
 use super::logged::Actor;
 use super::words::words;
 
@@ -175,7 +175,7 @@ impl TimelineEvent {
 }
 
 /// Whether consecutive entries are whole and fit each other.
-pub fn is_intact(events: &[TimelineEvent]) -> bool {
+fn is_intact(events: &[TimelineEvent]) -> bool {
     let whole = events.iter().all(|event| event.computed() == event.hash);
     let linked = events.windows(2).all(|pair| {
         pair[1].previous_hash == pair[0].hash && pair[1].sequence == pair[0].sequence + 1
@@ -183,10 +183,24 @@ pub fn is_intact(events: &[TimelineEvent]) -> bool {
     whole && linked
 }
 
+/// Whether these are the newest entries of a timeline of `count` that ends with `hash`, `most` of
+/// them or all there are, and whole. A removed entry shows, whichever it was.
+pub fn is_proven(events: &[TimelineEvent], (count, hash): (i64, &Digest), most: i64) -> bool {
+    let first = count - count.min(most) + 1;
+    let begins = match events.first() {
+        Some(event) if first == 1 => event.sequence == 1 && event.previous_hash == GENESIS,
+        Some(event) => event.sequence == first,
+        None => count == 0,
+    };
+    let ends = events
+        .last()
+        .is_none_or(|event| event.sequence == count && event.hash == *hash);
+    begins && ends && is_intact(events)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::canonical::GENESIS;
 
     fn three() -> Vec<TimelineEvent> {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
@@ -221,6 +235,20 @@ mod tests {
         let mut swapped = three();
         swapped.swap(0, 1);
         assert!(!is_intact(&swapped));
+    }
+
+    #[test]
+    fn what_is_missing_at_either_end_shows() {
+        let whole = three();
+        let end = (3, &whole[2].hash);
+        assert!(is_proven(&whole, end, 100) && is_proven(&whole[1..], end, 2));
+        assert!(is_proven(&[], (0, &GENESIS), 100));
+        for cut in [&whole[1..], &whole[..2], &[]] {
+            assert!(!is_proven(cut, end, 100), "{} are left", cut.len());
+        }
+        assert!(!is_proven(&whole[2..], end, 2));
+        let other = (3, &whole[1].hash);
+        assert!(!is_proven(&whole, other, 100));
     }
 
     #[test]

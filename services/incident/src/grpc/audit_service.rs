@@ -7,6 +7,7 @@ use reeve_contracts::audit::v1::{
     VerifyAuditLogResponse,
 };
 use reeve_postgres::page;
+use reeve_runtime::answer;
 use tonic::{Request, Response, Status};
 
 use super::parse::{Reader, filters};
@@ -48,9 +49,10 @@ impl AuditService for AuditApi {
             .operations
             .list_events(&caller, beyond, &filter, down, size + 1)
             .await?;
-        let (entries, next) = page::split(listed, size, |entry| entry.position);
+        let (entries, next) =
+            answer::page(listed, size, render::events::audit, |entry| entry.position);
         Ok(Response::new(ListAuditEntriesResponse {
-            entries: entries.iter().map(render::events::audit).collect(),
+            entries,
             next_page_token: next
                 .map(|key| page::encode(&key, &bound))
                 .unwrap_or_default(),

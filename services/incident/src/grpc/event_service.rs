@@ -8,6 +8,7 @@ use reeve_contracts::event::v1::{
     SubscribeEventsRequest, SubscribeEventsResponse,
 };
 use reeve_postgres::page;
+use reeve_runtime::answer;
 use reeve_status::Fault;
 use tonic::{Request, Response, Status};
 
@@ -59,9 +60,10 @@ impl EventService for EventApi {
             .operations
             .list_events(&caller, beyond, &filter, direction, size + 1)
             .await?;
-        let (entries, next) = page::split(listed, size, |entry| entry.position);
+        let (events, next) =
+            answer::page(listed, size, render::events::logged, |entry| entry.position);
         Ok(Response::new(ListEventsResponse {
-            events: entries.iter().map(render::events::logged).collect(),
+            events,
             next_page_token: next
                 .map(|key| page::encode(&key, &bound))
                 .unwrap_or_default(),
@@ -100,7 +102,7 @@ impl EventService for EventApi {
         let from = (cursor, request.only_new);
         let follower =
             Follower::start(operations, streams, (caller.tenant(), filter), from).await?;
-        let render = |batch| async move { Ok(render::events::batch(&batch)) };
+        let render = |batch| async move { Ok(render::events::batch(batch)) };
         Ok(Response::new(follower.stream(render)))
     }
 }

@@ -79,13 +79,11 @@ impl Follower {
                 .operations
                 .read_log(self.tenant, self.cursor, &self.filter)
                 .await?;
-            self.cursor = batch.cursor;
             let news = !batch.entries.is_empty() || (batch.caught_up && !self.told);
             if news || self.spoke.elapsed() >= self.streams.bookmark_period {
-                self.told = batch.caught_up;
-                self.spoke = Instant::now();
                 return Ok(batch);
             }
+            self.cursor = batch.cursor;
             if batch.caught_up {
                 self.wait().await?;
             }
@@ -107,12 +105,19 @@ impl Follower {
         }
     }
 
-    /// The batches as messages, up to the first error.
+    fn said(&mut self, batch: &Batch) {
+        self.cursor = batch.cursor;
+        self.told = batch.caught_up;
+        self.spoke = Instant::now();
+    }
+
+    /// The batches as messages, up to the first error. `render` gives back the batch, cut to what
+    /// fits into its message; the rest follows.
     pub fn stream<M, R, F>(self, render: R) -> BoxStream<'static, Result<M, Status>>
     where
         M: Send + 'static,
         R: Fn(Batch) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = Result<M, Fault>> + Send,
+        F: Future<Output = Result<(M, Batch), Fault>> + Send,
     {
         stream::unfold(Some(self), move |follower| {
             let render = render.clone();
@@ -124,7 +129,10 @@ impl Follower {
                     Err(fault) => Err(fault),
                 };
                 match message {
-                    Ok(message) => Some((Ok(message), Some(follower))),
+                    Ok((message, batch)) => {
+                        follower.said(&batch);
+                        Some((Ok(message), Some(follower)))
+                    }
                     Err(fault) => Some((Err(Status::from(fault)), None)),
                 }
             }

@@ -22,6 +22,7 @@ use reeve_contracts::incident::v1::{
 };
 use reeve_ids::{IncidentId, Uuid};
 use reeve_postgres::page;
+use reeve_runtime::answer;
 use reeve_status::Fault;
 use tonic::{Request, Response, Status};
 
@@ -100,12 +101,10 @@ impl IncidentService for IncidentApi {
             .operations
             .list_incidents(&caller, before, &filter, size + 1)
             .await?;
-        let (listed, next) = page::split(listed, size, |incident| incident.id.uuid());
+        let basic = |incident: &_| render::basic(incident, now);
+        let (incidents, next) = answer::page(listed, size, basic, |incident| incident.id.uuid());
         Ok(Response::new(ListIncidentsResponse {
-            incidents: listed
-                .iter()
-                .map(|incident| render::basic(incident, now))
-                .collect(),
+            incidents,
             next_page_token: next
                 .map(|key| page::encode(&key, &bound))
                 .unwrap_or_default(),
@@ -125,6 +124,7 @@ impl IncidentService for IncidentApi {
         reader.finish()?;
         let own = EventFilter {
             sources: vec![SOURCE.to_owned()],
+            nouns: vec!["incident".to_owned()],
             ..EventFilter::default()
         };
         let (operations, streams) = (self.operations.clone(), self.streams.clone());
@@ -451,9 +451,9 @@ impl IncidentService for IncidentApi {
             .operations
             .list_timeline(&caller, id, after, size + 1)
             .await?;
-        let (entries, next) = page::split(listed, size, |entry| entry.sequence);
+        let (events, next) = answer::page(listed, size, render::entry, |entry| entry.sequence);
         Ok(Response::new(ListTimelineResponse {
-            events: entries.iter().map(render::entry).collect(),
+            events,
             next_page_token: next
                 .map(|key| page::encode(&key, &bound))
                 .unwrap_or_default(),

@@ -9,6 +9,7 @@ use reeve_contracts::incident::v1::{
 };
 use reeve_ids::{RuleId, Uuid};
 use reeve_postgres::page;
+use reeve_runtime::answer;
 use reeve_status::Fault;
 use tonic::{Request, Response, Status};
 
@@ -80,9 +81,10 @@ impl RuleService for RuleApi {
             .operations
             .list_rules(&caller, &after, size + 1)
             .await?;
-        let (rules, next) = page::split(listed, size, |rule| rule.name.clone());
+        let (rules, next) =
+            answer::page(listed, size, render::rules::rule, |rule| rule.name.clone());
         Ok(Response::new(ListRulesResponse {
-            rules: rules.iter().map(render::rules::rule).collect(),
+            rules,
             next_page_token: next
                 .map(|key| page::encode(&key, &"rules"))
                 .unwrap_or_default(),
@@ -130,9 +132,10 @@ impl RuleService for RuleApi {
             .operations
             .list_alerts(&caller, before, &filter, size + 1)
             .await?;
-        let (alerts, next) = page::split(listed, size, |alert| alert.id.uuid());
+        let (alerts, next) =
+            answer::page(listed, size, render::rules::alert, |alert| alert.id.uuid());
         Ok(Response::new(ListAlertsResponse {
-            alerts: alerts.iter().map(render::rules::alert).collect(),
+            alerts,
             next_page_token: next
                 .map(|key| page::encode(&key, &bound))
                 .unwrap_or_default(),

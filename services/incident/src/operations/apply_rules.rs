@@ -1,14 +1,15 @@
 //! From the log to incidents: each event that a rule looks for becomes a signal of an alert, and
 //! what the alert leads to is decided by the domain.
 
-use reeve_ids::TenantId;
+use reeve_ids::{IncidentId, TenantId};
 use reeve_postgres::Tx;
 use sqlx::PgConnection;
 
 use super::Operations;
 use super::change::SOURCE;
 use super::open_by_rule::{Opened, Signal};
-use crate::domain::correlation::{Decision, Situation, decide};
+use crate::domain::canonical::Digest;
+use crate::domain::correlation::{Decision, Past, Situation, decide};
 use crate::domain::logged::Logged;
 use crate::domain::rule::Rule;
 use crate::domain::rules_built_in::built_in;
@@ -21,16 +22,30 @@ const TENANTS: i64 = 50;
 const EVENTS: i64 = 200;
 
 impl Operations {
-    /// Applies the rules to what the logs have gained; true when there may be more.
+    /// Applies the rules to what the logs have gained; true when there may be more. A tenant whose
+    /// events cannot be handled keeps nobody else's from being.
     pub async fn apply_rules(&self) -> Result<bool, Error> {
         let mut connection = self.database.internal_pool().acquire().await?;
-        let tenants = rules::tenants_behind(&mut connection, TENANTS).await?;
+        let after = self.turn.get();
+        let tenants = rules::tenants_behind(&mut connection, after, TENANTS).await?;
         drop(connection);
+        self.turn.set(tenants.last().copied().unwrap_or(after));
         let mut more = i64::try_from(tenants.len()).is_ok_and(|count| count == TENANTS);
+        let (mut any, mut failed) = (false, None);
         for tenant in tenants {
-            more |= self.apply_rules_of(tenant).await?;
+            match self.apply_rules_of(tenant).await {
+                Ok(rest) => (any, more) = (true, more | rest),
+                Err(error) => {
+                    tracing::error!(%tenant, ?error, "a tenant's rules could not be applied");
+                    failed.get_or_insert(error);
+                }
+            }
         }
-        Ok(more)
+        // With one that went well the loop goes on at its pace: the others must not wait.
+        match failed {
+            Some(error) if !any => Err(error),
+            _ => Ok(more),
+        }
     }
 
     /// Applies a tenant's rules to the next events of its log; true when there may be more. Two
@@ -77,30 +92,27 @@ impl Operations {
         entry: &Logged,
         opened: &mut Opened,
     ) -> Result<(), Error> {
+        let tenant = rule.tenant_id;
         // Applied before: applying it again changes nothing.
-        if alerts::is_seen(connection, rule.id, entry.fact.id).await? {
+        if alerts::is_seen(connection, tenant, rule.id, entry.fact.id).await? {
             return Ok(());
         }
         let group = rule.group(&entry.fact);
-        let fingerprint = rule.fingerprint(&group);
+        let (fingerprint, key) = (rule.fingerprint(&group), rule.incident_key(&group));
+        let (open, past) = lock_known(connection, tenant, &key).await?;
         let alert = alerts::add_signal(connection, rule, entry, (&fingerprint, &group)).await?;
-        let occur_time = entry.fact.occur_time;
         let count = match rule.window {
-            Some(window) => alerts::count_window(connection, alert, occur_time, window).await?,
+            Some(window) => {
+                alerts::count_window(connection, tenant, alert.id, alert.newest, window).await?
+            }
             None => 1,
         };
-        let key = rule.incident_key(&group);
-        let open = incidents::lock_open_by_key(connection, rule.tenant_id, &key).await?;
-        let past = match open {
-            Some(_) => None,
-            None => incidents::past_by_key(connection, rule.tenant_id, &key).await?,
-        };
         let decision = decide(&Situation {
-            occur_time,
+            occur_time: entry.fact.occur_time,
             count,
             threshold: rule.threshold,
             reopen: rule.reopen,
-            open: open.as_ref().map(|incident| incident.id),
+            open,
             past,
         });
         let signal = Signal {
@@ -154,4 +166,21 @@ impl Operations {
         }
         Ok(())
     }
+}
+
+/// The open incident of a key, or else the newest one that is over. Whichever a signal may change is
+/// locked, before its alerts are: whoever resolves or closes an incident takes them in that order.
+async fn lock_known(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    key: &Digest,
+) -> Result<(Option<IncidentId>, Option<Past>), Error> {
+    if let Some(open) = incidents::lock_open_by_key(connection, tenant, key).await? {
+        return Ok((Some(open.id), None));
+    }
+    let past = incidents::past_by_key(connection, tenant, key).await?;
+    if let Some(past) = &past {
+        incidents::lock(connection, tenant, past.original.unwrap_or(past.id)).await?;
+    }
+    Ok((None, past))
 }

@@ -9,10 +9,10 @@ use super::Operations;
 use super::change::SOURCE;
 use super::open_by_rule::Opened;
 use crate::clients::task_queue::TaskQueue;
-use crate::domain::evidence::EvidenceState;
+use crate::domain::evidence::{EvidenceState, MOST_BYTES, task_weight};
 use crate::domain::timeline::{Entry, EntryKind, MOST_ENTRIES};
 use crate::error::Error;
-use crate::storage::evidence::{Pending, Settlement, pending, settle};
+use crate::storage::evidence::{Pending, Settlement, count, pending, settle};
 use crate::storage::incidents;
 
 /// Evidence that one pass handles.
@@ -28,7 +28,7 @@ impl Operations {
         let mut settled = false;
         for one in waiting {
             if let Some(settlement) = self.ask(task_queue, &one).await {
-                self.settle(&one, &settlement).await?;
+                self.settle(&one, settlement).await?;
                 settled = true;
             }
         }
@@ -47,10 +47,12 @@ impl Operations {
             task: None,
             incomplete_reason: reason.to_owned(),
             collect_time,
+            bytes: 0,
         };
         match answer {
             Ok(task) => Some(Settlement {
                 state: EvidenceState::Collected,
+                bytes: task_weight(&task),
                 task: Some(task),
                 incomplete_reason: String::new(),
                 collect_time,
@@ -70,13 +72,19 @@ impl Operations {
     }
 
     /// Freezes evidence, and says so in the timeline.
-    async fn settle(&self, one: &Pending, settlement: &Settlement) -> Result<(), Error> {
+    async fn settle(&self, one: &Pending, mut settlement: Settlement) -> Result<(), Error> {
         let tenant = TenantId::from_uuid(one.tenant_id);
         let id = IncidentId::from_uuid(one.incident_id);
         let mut tx = self.database.internal().await?;
         let found = incidents::lock(&mut tx, tenant, id).await?;
         let mut incident = found.ok_or_else(|| Error::no_incident(id))?;
-        if !settle(&mut tx, tenant, EvidenceId::from_uuid(one.id), settlement).await? {
+        let (_, bytes) = count(&mut tx, tenant, id).await?;
+        if bytes + settlement.bytes > MOST_BYTES {
+            settlement.state = EvidenceState::Incomplete;
+            (settlement.task, settlement.bytes) = (None, 0);
+            "the incident has no room for it".clone_into(&mut settlement.incomplete_reason);
+        }
+        if !settle(&mut tx, tenant, EvidenceId::from_uuid(one.id), &settlement).await? {
             return Ok(());
         }
         let summary = match settlement.state {
@@ -96,7 +104,7 @@ impl Operations {
         if incident.timeline_count < MOST_ENTRIES {
             let details = json!({"evidence_id": one.id, "task_id": one.task_id});
             let entry = Entry::new(EntryKind::EvidenceCollected, summary).with(details);
-            self.tell(&mut tx, &mut incident, entry, now, &mut opened)
+            self.tell(&mut tx, &mut incident, vec![entry], now, &mut opened)
                 .await?;
         }
         reeve_events::append(&mut tx, SOURCE, opened.events).await?;

@@ -6,10 +6,13 @@ use reeve_ids::{EventId, TenantId};
 use super::Operations;
 use crate::domain::logged::Logged;
 use crate::error::Error;
-use crate::storage::events::{self, Direction, Filter};
+use crate::storage::events::{self, Direction, Filter, Part};
 
 /// Entries that one read for a stream brings.
 const BATCH: i64 = 500;
+/// Positions that one read for a stream looks at: however little of the log its filter selects, a
+/// read ends, and the cursor moves.
+const SPAN: i64 = 20_000;
 
 /// What a stream reads at once.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +23,17 @@ pub struct Batch {
     pub cursor: i64,
     /// Whether the log held nothing further.
     pub caught_up: bool,
+}
+
+impl Batch {
+    /// Leaves all but the first entries for the next read.
+    pub fn keep(&mut self, count: usize) {
+        if count < self.entries.len() {
+            self.entries.truncate(count);
+            self.caught_up = false;
+            self.cursor = self.entries.last().map_or(0, |entry| entry.position);
+        }
+    }
 }
 
 impl Operations {
@@ -33,7 +47,13 @@ impl Operations {
         limit: i64,
     ) -> Result<Vec<Logged>, Error> {
         let mut tx = self.database.tenant(caller.tenant()).await?;
-        Ok(events::list(&mut tx, caller.tenant(), beyond, filter, direction, limit).await?)
+        let part = Part {
+            direction,
+            beyond,
+            up_to: None,
+            limit,
+        };
+        Ok(events::list(&mut tx, caller.tenant(), filter, part).await?)
     }
 
     /// One entry.
@@ -72,19 +92,17 @@ impl Operations {
                 caught_up: true,
             });
         }
-        let mut entries = events::list(
-            &mut tx,
-            tenant,
-            Some(cursor),
-            filter,
-            Direction::Ascending,
-            BATCH,
-        )
-        .await?;
+        let end = head.min(cursor + SPAN);
+        let part = Part {
+            direction: Direction::Ascending,
+            beyond: Some(cursor),
+            up_to: Some(end),
+            limit: BATCH,
+        };
+        let entries = events::list(&mut tx, tenant, filter, part).await?;
         let full = i64::try_from(entries.len()).is_ok_and(|count| count == BATCH);
-        entries.retain(|entry| entry.position <= head);
         let last = entries.last().map_or(cursor, |entry| entry.position);
-        let cursor = if full { last } else { head };
+        let cursor = if full { last } else { end };
         Ok(Batch {
             entries,
             cursor,

@@ -18,17 +18,17 @@ pub mod record_breaches;
 pub mod record_part;
 pub mod resolve_incident;
 pub mod rules;
-pub mod title;
 pub mod transition_incident;
 pub mod update_incident;
 pub mod view;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reeve_auth::{Caller, PrincipalKind};
 use reeve_clock::Clock;
 use reeve_events::Wake;
+use reeve_ids::{TenantId, Uuid};
 use reeve_postgres::Database;
 use tokio::sync::{Notify, watch};
 
@@ -91,6 +91,24 @@ impl Grown {
     }
 }
 
+/// The tenant whose rules were applied last, so that the next pass begins after it.
+#[derive(Debug, Clone)]
+struct Turn(Arc<Mutex<TenantId>>);
+
+impl Turn {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(TenantId::from_uuid(Uuid::nil()))))
+    }
+
+    fn get(&self) -> TenantId {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, tenant: TenantId) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = tenant;
+    }
+}
+
 /// The verbs of this service.
 #[derive(Clone)]
 pub struct Operations {
@@ -98,6 +116,7 @@ pub struct Operations {
     clock: Arc<dyn Clock>,
     wake: Wake,
     grown: Grown,
+    turn: Turn,
     policy: Policy,
     counters: Counters,
 }
@@ -122,6 +141,7 @@ impl Operations {
             clock,
             wake,
             grown: Grown::new(),
+            turn: Turn::new(),
             policy,
             counters,
         }

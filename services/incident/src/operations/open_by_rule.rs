@@ -4,23 +4,27 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use reeve_events::NewEvent;
-use reeve_ids::{AlertId, IncidentId};
+use reeve_ids::IncidentId;
 use serde_json::json;
 use sqlx::PgConnection;
 
 use super::change::{self, event};
-use super::title::title;
 use super::{Operations, change::SOURCE};
 use crate::domain::alert::AlertState;
 use crate::domain::canonical::Digest;
 use crate::domain::classification::Source;
-use crate::domain::evidence::{Evidence, EvidenceState, FailedAttempt, MOST_EVIDENCE, Trouble};
+use crate::domain::evidence::{
+    Evidence, EvidenceState, FailedAttempt, MOST_BYTES, MOST_EVIDENCE, Trouble,
+};
 use crate::domain::incident::{Incident, Opening};
 use crate::domain::lifecycle::By;
 use crate::domain::logged::{Actor, Logged};
+use crate::domain::markdown::block;
 use crate::domain::rule::{Group, Rule};
 use crate::domain::timeline::{Entry, EntryKind, MOST_ENTRIES};
+use crate::domain::title::title;
 use crate::error::Error;
+use crate::storage::alerts::Counted;
 use crate::storage::{alerts, events, evidence, incidents};
 
 /// What a transaction of the rules has to tell others when it commits.
@@ -42,7 +46,7 @@ pub struct Signal<'a> {
     /// The event.
     pub entry: &'a Logged,
     /// Its alert.
-    pub alert: AlertId,
+    pub alert: Counted,
     /// The values that the rule groups by.
     pub group: Group,
     /// What makes two troubles the same.
@@ -80,7 +84,7 @@ impl Operations {
             opened,
         )
         .await?;
-        self.tell(connection, &mut incident, entry, now, opened)
+        self.tell(connection, &mut incident, vec![entry], now, opened)
             .await
     }
 
@@ -95,30 +99,41 @@ impl Operations {
         let (tenant, event) = (signal.rule.tenant_id, signal.entry.fact.id);
         let found = incidents::lock(connection, tenant, id).await?;
         let mut incident = found.ok_or_else(|| Error::no_incident(id))?;
-        let counted = alerts::is_attached(connection, event, id).await?;
-        let open = incident.status.is_open();
-        let state = if open {
+        let counted = alerts::is_attached(connection, tenant, event, id).await?;
+        let state = if incident.status.is_open() {
             AlertState::Firing
         } else {
             AlertState::Resolved
         };
+        let mut entries: Vec<Entry> = self.join(signal, &mut incident).into_iter().collect();
         if counted {
-            let ids = (signal.rule.id, event, signal.alert);
-            return Ok(alerts::attach(connection, ids, id, state).await?);
+            let ids = (signal.rule.id, event, signal.alert.id);
+            alerts::attach(connection, tenant, ids, id, state).await?;
+        } else {
+            self.take(connection, signal, &mut incident, state, opened)
+                .await?;
+            entries.extend(told(signal, &incident));
         }
-        self.take(connection, signal, &mut incident, state, opened)
-            .await?;
         let now = self.now().max(incident.update_time);
-        let count = incident.signal_count;
-        let worth_telling = count.count_ones() == 1 && incident.timeline_count < MOST_ENTRIES;
-        if !worth_telling {
-            return change::save(connection, &mut incident, now).await;
+        match (entries.is_empty(), counted) {
+            (true, true) => Ok(()),
+            (true, false) => change::save(connection, &mut incident, now).await,
+            (false, _) => {
+                self.tell(connection, &mut incident, entries, now, opened)
+                    .await
+            }
         }
-        let summary = format!("The same trouble again: {count} signals so far");
-        let entry = Entry::new(EntryKind::SignalAttached, summary)
-            .with(json!({"signals": count, "event_id": event, "rule": signal.rule.name}));
-        self.tell(connection, &mut incident, entry, now, opened)
-            .await
+    }
+
+    /// What a rule says of an incident counts when its alert joins it, where it is worse. Once: who
+    /// lowers it afterwards knows more than the rule.
+    fn join(&self, signal: &Signal<'_>, incident: &mut Incident) -> Option<Entry> {
+        if signal.alert.incident == Some(incident.id) {
+            return None;
+        }
+        let (rule, targets) = (signal.rule, &self.policy.targets);
+        let why = format!("rule {} saw it too", rule.name);
+        incident.worsen(rule.severity, rule.priority, targets, &why)
     }
 
     /// The trouble came back soon after it was over.
@@ -142,6 +157,7 @@ impl Operations {
                 .open_by_rule(connection, signal, Some(id), opened)
                 .await;
         };
+        let entries = [Some(entry), self.join(signal, &mut incident)];
         self.take(
             connection,
             signal,
@@ -150,7 +166,8 @@ impl Operations {
             opened,
         )
         .await?;
-        self.tell(connection, &mut incident, entry, now, opened)
+        let entries = entries.into_iter().flatten().collect();
+        self.tell(connection, &mut incident, entries, now, opened)
             .await
     }
 
@@ -164,37 +181,43 @@ impl Operations {
         opened: &mut Opened,
     ) -> Result<(), Error> {
         let fact = &signal.entry.fact;
-        let ids = (signal.rule.id, fact.id, signal.alert);
-        alerts::attach(connection, ids, incident.id, state).await?;
+        let tenant = fact.tenant_id;
+        let ids = (signal.rule.id, fact.id, signal.alert.id);
+        alerts::attach(connection, tenant, ids, incident.id, state).await?;
         incident.signal_count += 1;
         incident.last_signal_time = incident.last_signal_time.max(Some(fact.occur_time));
-        if evidence::count(connection, incident.id).await? >= MOST_EVIDENCE {
+        let (pieces, bytes) = evidence::count(connection, tenant, incident.id).await?;
+        if pieces >= MOST_EVIDENCE {
             return Ok(());
         }
         let trouble = Trouble::of(fact);
         let subject = (trouble.task_id.as_str(), trouble.execution_id.as_str());
-        let attempts =
-            events::attempts(connection, fact.tenant_id, subject, signal.entry.position).await?;
+        let position = signal.entry.position;
+        let attempts = events::attempts(connection, tenant, subject, position).await?;
         let attempts = attempts
             .iter()
             .map(|entry| FailedAttempt::from(&entry.fact))
             .collect();
         let kept = Evidence::new(fact.clone(), attempts, self.now());
+        let weight = kept.weight();
+        if bytes + weight > MOST_BYTES {
+            return Ok(());
+        }
         opened.pending_evidence |= kept.state == EvidenceState::Pending;
-        Ok(evidence::insert(connection, incident.id, signal.entry.position, &kept).await?)
+        Ok(evidence::insert(connection, incident.id, position, &kept, weight).await?)
     }
 
-    /// Writes a timeline entry of the service's own, and the event that tells of it.
+    /// Writes timeline entries of the service's own, and the events that tell of them.
     pub(super) async fn tell(
         &self,
         connection: &mut PgConnection,
         incident: &mut Incident,
-        entry: Entry,
+        entries: Vec<Entry>,
         now: DateTime<Utc>,
         opened: &mut Opened,
     ) -> Result<(), Error> {
         let actor = Actor::system();
-        let written = change::record(connection, incident, vec![entry], &actor, now).await?;
+        let written = change::record(connection, incident, entries, &actor, now).await?;
         change::save(connection, incident, now).await?;
         let by = reeve_events::Actor::service(SOURCE);
         opened.events.extend(
@@ -204,6 +227,18 @@ impl Operations {
         );
         Ok(())
     }
+}
+
+/// The entry that tells of another signal: the second, fourth, eighth and so on are worth one.
+fn told(signal: &Signal<'_>, incident: &Incident) -> Option<Entry> {
+    let count = incident.signal_count;
+    if count.count_ones() != 1 || incident.timeline_count >= MOST_ENTRIES {
+        return None;
+    }
+    let summary = format!("The same trouble again: {count} signals so far");
+    let details =
+        json!({"signals": count, "event_id": signal.entry.fact.id, "rule": signal.rule.name});
+    Some(Entry::new(EntryKind::SignalAttached, summary).with(details))
 }
 
 fn opening(signal: &Signal<'_>, related: Option<IncidentId>) -> Opening {
@@ -218,7 +253,7 @@ fn opening(signal: &Signal<'_>, related: Option<IncidentId>) -> Opening {
     let trouble = Trouble::of(&entry.fact);
     let error = match trouble.error_message.as_str() {
         "" => String::new(),
-        message => format!("\n\nThe error:\n\n{}", indented(message)),
+        message => format!("\n\nThe error:\n\n{}", block(message)),
     };
     let description = format!(
         "Opened by rule `{}` for `{}` of {} `{}`.{error}",
@@ -240,12 +275,4 @@ fn opening(signal: &Signal<'_>, related: Option<IncidentId>) -> Opening {
         related: related.into_iter().collect(),
         detect_time: entry.fact.occur_time,
     }
-}
-
-/// A text as a block of code in Markdown: what it says cannot pose as part of the document.
-fn indented(text: &str) -> String {
-    text.lines()
-        .map(|line| format!("    {line}"))
-        .collect::<Vec<_>>()
-        .join("\n")
 }

@@ -11,8 +11,9 @@ use serde_json::{Value as Json, json};
 use super::view::View;
 use crate::domain::evidence::{Evidence, FailedAttempt, Trouble, cut, trace_id};
 use crate::domain::incident::Figures;
+use crate::domain::markdown::{block, plain};
 use crate::domain::parts::{Action, Impact, Resolution};
-use crate::domain::timeline::{TimelineEvent, is_intact};
+use crate::domain::timeline::TimelineEvent;
 
 /// Characters of a text within a line or a cell.
 const LONGEST_LINE: usize = 500;
@@ -67,7 +68,7 @@ fn facts(view: &View, figures: &Figures, costs: &BTreeMap<String, String>) -> Va
         "actions": view.parts.actions.iter().map(action).collect::<Vec<_>>(),
         "timeline": view.timeline.iter().map(entry).collect::<Vec<_>>(),
         "omitted": incident.timeline_count.saturating_sub(shown),
-        "intact": is_intact(&view.timeline),
+        "intact": view.intact,
         "first_evidence": evidence.first(), "lag": lag, "evidence": evidence,
         "costs": costs,
     });
@@ -158,7 +159,7 @@ fn span(span: TimeDelta) -> String {
 
 /// A text within a line: no line break, and no character that Markdown or HTML takes for its own.
 fn inline(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = plain(&text.split_whitespace().collect::<Vec<_>>().join(" "));
     let mut out = String::with_capacity(line.len() + 16);
     for character in cut(&line, LONGEST_LINE).chars() {
         match character {
@@ -173,14 +174,6 @@ fn inline(text: &str) -> String {
         }
     }
     out
-}
-
-/// A text of its own, as a block of code.
-fn block(text: &str) -> String {
-    text.lines()
-        .map(|line| format!("    {line}"))
-        .collect::<Vec<_>>()
-        .join("\n")
 }
 
 /// An id between backticks.
@@ -200,15 +193,6 @@ mod tests {
         let text = inline("a\n# b | <script> `x` [y](z) &");
         assert_eq!(text, "a \\# b \\| &lt;script&gt; \\`x\\` \\[y\\](z) &amp;");
         assert!(inline(&"x".repeat(5_000)).len() <= LONGEST_LINE);
-    }
-
-    #[test]
-    fn a_block_is_indented_on_every_line() {
-        assert!(
-            block("a\n## b\n\nc")
-                .lines()
-                .all(|line| line.starts_with("    "))
-        );
     }
 
     #[test]

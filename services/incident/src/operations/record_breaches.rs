@@ -20,7 +20,7 @@ impl Operations {
         for mut incident in overdue {
             let now = now.max(incident.update_time);
             if let Some(entry) = incident.record_breach(now) {
-                self.tell(&mut tx, &mut incident, entry, now, &mut opened)
+                self.tell(&mut tx, &mut incident, vec![entry], now, &mut opened)
                     .await?;
             }
         }

@@ -158,6 +158,7 @@ impl Operations {
         verification: Verification,
     ) -> Result<View, Error> {
         let mut change = Change::begin(self, caller, id, etag).await?;
+        refuse_verified(&change)?;
         let note = verification.note.clone();
         change.apply(|incident, by| {
             let resolution = resolved(incident.status, &mut incident.resolution)?;
@@ -189,6 +190,20 @@ impl Operations {
         change
             .finish(self, vec![entry.with(json!({"verified": true}))])
             .await
+    }
+}
+
+/// What was verified is not verified again: a call that is repeated would add its steps twice.
+fn refuse_verified(change: &Change) -> Result<(), Error> {
+    let resolution = change.incident.resolution.as_ref();
+    match resolution.filter(|resolution| resolution.verified) {
+        Some(resolution) if change.incident.status == Status::Resolved => Err(Error::PartState {
+            kind: "resolution",
+            id: resolution.id.to_string(),
+            state: "VERIFIED",
+            wanted: "VERIFIED",
+        }),
+        _ => Ok(()),
     }
 }
 

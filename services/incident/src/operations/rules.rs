@@ -1,10 +1,13 @@
 //! Creating, reading, changing and deleting rules; reading alerts.
 
 use reeve_auth::Caller;
+use reeve_events::NewEvent;
 use reeve_ids::{RuleId, Uuid};
 use reeve_postgres::Tx;
+use serde_json::{Value as Json, json};
 
 use super::Operations;
+use super::change::SOURCE;
 use crate::domain::alert::Alert;
 use crate::domain::rule::{MOST_RULES, Rule};
 use crate::error::Error;
@@ -50,7 +53,11 @@ impl Operations {
         rules::insert(&mut tx, &rule)
             .await
             .map_err(|error| name_taken(error.into(), &rule))?;
-        tx.commit().await?;
+        let facts = json!({
+            "event_types": rule.event_types, "severity": rule.severity, "priority": rule.priority,
+        });
+        self.end(tx, told(caller, &rule, "rule.created", facts))
+            .await?;
         Ok(rule)
     }
 
@@ -82,15 +89,18 @@ impl Operations {
         edit: impl FnOnce(&mut Rule) -> Result<(), E> + Send,
     ) -> Result<Result<Rule, E>, Error> {
         let mut tx = self.database.tenant(caller.tenant()).await?;
-        let mut rule = found(id, rules::lock(&mut tx, caller.tenant(), id).await?)?;
-        compare(&rule, etag)?;
+        let before = found(id, rules::lock(&mut tx, caller.tenant(), id).await?)?;
+        compare(&before, etag)?;
+        let mut rule = before.clone();
         if let Err(wrong) = edit(&mut rule) {
             return Ok(Err(wrong));
         }
         rule.version += 1;
         rule.update_time = self.now().max(rule.update_time);
         rules::update(&mut tx, &rule).await?;
-        tx.commit().await?;
+        let facts = json!({"changed": rule.changed_since(&before)});
+        self.end(tx, told(caller, &rule, "rule.updated", facts))
+            .await?;
         Ok(Ok(rule))
     }
 
@@ -102,10 +112,20 @@ impl Operations {
         etag: Option<i64>,
     ) -> Result<(), Error> {
         let mut tx = self.database.tenant(caller.tenant()).await?;
-        let rule = found(id, rules::lock(&mut tx, caller.tenant(), id).await?)?;
+        let mut rule = found(id, rules::lock(&mut tx, caller.tenant(), id).await?)?;
         compare(&rule, etag)?;
-        rules::delete(&mut tx, caller.tenant(), id, self.now()).await?;
-        Ok(tx.commit().await?)
+        (rule.enabled, rule.update_time) = (false, self.now().max(rule.update_time));
+        rules::delete(&mut tx, caller.tenant(), id, rule.update_time).await?;
+        self.end(tx, told(caller, &rule, "rule.deleted", json!({})))
+            .await
+    }
+
+    /// Commits a change of a rule with the event that tells of it.
+    async fn end(&self, mut tx: Tx, event: NewEvent) -> Result<(), Error> {
+        reeve_events::append(&mut tx, SOURCE, vec![event]).await?;
+        tx.commit().await?;
+        self.wake.notify();
+        Ok(())
     }
 
     /// Reads alerts, newest first.
@@ -126,6 +146,22 @@ fn found(id: RuleId, rule: Option<Rule>) -> Result<Rule, Error> {
         kind: "rule",
         id: id.to_string(),
     })
+}
+
+/// What the rest of the system, the audit trail above all, hears of a changed rule.
+fn told(caller: &Caller, rule: &Rule, kind: &'static str, mut facts: Json) -> NewEvent {
+    facts["name"] = json!(rule.name);
+    facts["enabled"] = json!(rule.enabled);
+    facts["etag"] = json!(rule.version.to_string());
+    let resource = ("rule", rule.id);
+    NewEvent::new(
+        rule.tenant_id,
+        caller.into(),
+        rule.update_time,
+        kind,
+        resource,
+    )
+    .with(facts)
 }
 
 fn compare(rule: &Rule, etag: Option<i64>) -> Result<(), Error> {

@@ -89,8 +89,8 @@ impl Operations {
         let severity = severity.unwrap_or(change.incident.severity);
         let priority = priority.unwrap_or(change.incident.priority);
         let targets = self.policy.targets;
-        let entry =
-            change.apply(|incident, _| incident.reclassify(severity, priority, &targets, note))?;
+        let entry = change
+            .apply(|incident, by| incident.reclassify(by, severity, priority, &targets, note))?;
         change.finish(self, entry.into_iter().collect()).await
     }
 }

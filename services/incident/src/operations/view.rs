@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use super::Operations;
 use crate::domain::evidence::Evidence;
 use crate::domain::incident::Incident;
-use crate::domain::timeline::TimelineEvent;
+use crate::domain::timeline::{TimelineEvent, is_proven};
 use crate::error::Error;
 use crate::storage::parts::Parts;
 use crate::storage::{evidence, incidents, parts, timeline};
@@ -26,6 +26,8 @@ pub struct View {
     pub parts: Parts,
     /// The newest entries, oldest first.
     pub timeline: Vec<TimelineEvent>,
+    /// Whether these entries are whole, and all that there should be.
+    pub intact: bool,
     /// What proves it.
     pub evidence: Vec<Evidence>,
     /// When it was read.
@@ -41,9 +43,12 @@ impl View {
         now: DateTime<Utc>,
     ) -> Result<Self, Error> {
         let (tenant, id) = (incident.tenant_id, incident.id);
+        let timeline = timeline::newest(connection, tenant, id, entries).await?;
+        let end = (incident.timeline_count, &incident.timeline_hash);
         Ok(Self {
             parts: parts::list(connection, tenant, id).await?,
-            timeline: timeline::newest(connection, tenant, id, entries).await?,
+            intact: is_proven(&timeline, end, entries),
+            timeline,
             evidence: evidence::list(connection, tenant, id).await?,
             incident,
             now,

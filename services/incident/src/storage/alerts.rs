@@ -16,15 +16,28 @@ use crate::domain::rule::{Group, Rule};
 /// Whether an event is a signal of a rule already.
 pub async fn is_seen(
     connection: &mut PgConnection,
+    tenant: TenantId,
     rule: RuleId,
     event: EventId,
 ) -> Result<bool, Error> {
     let query = sqlx::query_scalar(include_str!("queries/alert/signal_seen.sql"));
     Ok(query
+        .bind(tenant.uuid())
         .bind(rule.uuid())
         .bind(event.uuid())
         .fetch_one(connection)
         .await?)
+}
+
+/// An alert that has just got a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Which.
+    pub id: AlertId,
+    /// When its newest signal occurred.
+    pub newest: DateTime<Utc>,
+    /// The incident that it is, or was last, attached to.
+    pub incident: Option<IncidentId>,
 }
 
 /// Adds a signal to the alert of its fingerprint, making that if there is none.
@@ -33,16 +46,17 @@ pub async fn add_signal(
     rule: &Rule,
     logged: &Logged,
     (fingerprint, group): (&Digest, &Group),
-) -> Result<AlertId, Error> {
-    let alert: Uuid = sqlx::query_scalar(include_str!("queries/alert/upsert.sql"))
-        .bind(AlertId::new().uuid())
-        .bind(rule.tenant_id.uuid())
-        .bind(rule.id.uuid())
-        .bind(fingerprint.as_slice())
-        .bind(Json(group))
-        .bind(logged.fact.occur_time)
-        .fetch_one(&mut *connection)
-        .await?;
+) -> Result<Counted, Error> {
+    let (alert, newest, incident): (Uuid, DateTime<Utc>, Option<Uuid>) =
+        sqlx::query_as(include_str!("queries/alert/upsert.sql"))
+            .bind(AlertId::new().uuid())
+            .bind(rule.tenant_id.uuid())
+            .bind(rule.id.uuid())
+            .bind(fingerprint.as_slice())
+            .bind(Json(group))
+            .bind(logged.fact.occur_time)
+            .fetch_one(&mut *connection)
+            .await?;
     sqlx::query(include_str!("queries/alert/signal_insert.sql"))
         .bind(rule.id.uuid())
         .bind(logged.fact.id.uuid())
@@ -52,12 +66,17 @@ pub async fn add_signal(
         .bind(logged.fact.occur_time)
         .execute(connection)
         .await?;
-    Ok(AlertId::from_uuid(alert))
+    Ok(Counted {
+        id: AlertId::from_uuid(alert),
+        newest,
+        incident: incident.map(IncidentId::from_uuid),
+    })
 }
 
 /// How many signals an alert has in the window that ends at a time.
 pub async fn count_window(
     connection: &mut PgConnection,
+    tenant: TenantId,
     alert: AlertId,
     end: DateTime<Utc>,
     window: TimeDelta,
@@ -65,6 +84,7 @@ pub async fn count_window(
     let query = sqlx::query_scalar(include_str!("queries/alert/count_window.sql"));
     let seconds = window.as_seconds_f64();
     Ok(query
+        .bind(tenant.uuid())
         .bind(alert.uuid())
         .bind(end)
         .bind(seconds)
@@ -75,11 +95,13 @@ pub async fn count_window(
 /// Whether an event is attached to an incident, by whatever rule.
 pub async fn is_attached(
     connection: &mut PgConnection,
+    tenant: TenantId,
     event: EventId,
     incident: IncidentId,
 ) -> Result<bool, Error> {
     let query = sqlx::query_scalar(include_str!("queries/alert/is_attached.sql"));
     Ok(query
+        .bind(tenant.uuid())
         .bind(event.uuid())
         .bind(incident.uuid())
         .fetch_one(connection)
@@ -89,17 +111,20 @@ pub async fn is_attached(
 /// Attaches a signal and its alert to an incident.
 pub async fn attach(
     connection: &mut PgConnection,
+    tenant: TenantId,
     (rule, event, alert): (RuleId, EventId, AlertId),
     incident: IncidentId,
     state: AlertState,
 ) -> Result<(), Error> {
     sqlx::query(include_str!("queries/alert/signal_attach.sql"))
+        .bind(tenant.uuid())
         .bind(rule.uuid())
         .bind(event.uuid())
         .bind(incident.uuid())
         .execute(&mut *connection)
         .await?;
     sqlx::query(include_str!("queries/alert/fire.sql"))
+        .bind(tenant.uuid())
         .bind(alert.uuid())
         .bind(incident.uuid())
         .bind(state.as_str())

@@ -132,22 +132,33 @@ pub async fn head(connection: &mut PgConnection, tenant: TenantId) -> Result<i64
     Ok(query.bind(tenant.uuid()).fetch_one(connection).await?)
 }
 
-/// Entries beyond a position, in a direction.
+/// Which part of a tenant's log a list reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// Which way.
+    pub direction: Direction,
+    /// Beyond this position.
+    pub beyond: Option<i64>,
+    /// Up to this position, inclusive.
+    pub up_to: Option<i64>,
+    /// Entries, at most.
+    pub limit: i64,
+}
+
+/// Entries of a part of the log.
 pub async fn list(
     connection: &mut PgConnection,
     tenant: TenantId,
-    beyond: Option<i64>,
     filter: &Filter,
-    direction: Direction,
-    limit: i64,
+    part: Part,
 ) -> Result<Vec<Logged>, Error> {
-    let sql = match direction {
+    let sql = match part.direction {
         Direction::Ascending => include_str!("queries/event/list_ascending.sql"),
         Direction::Descending => include_str!("queries/event/list_descending.sql"),
     };
     let rows: Vec<EventRow> = sqlx::query_as(sql)
         .bind(tenant.uuid())
-        .bind(beyond)
+        .bind(part.beyond)
         .bind(&filter.sources)
         .bind(&filter.types)
         .bind(&filter.nouns)
@@ -165,7 +176,8 @@ pub async fn list(
                 .max_occur_micros
                 .and_then(DateTime::from_timestamp_micros),
         )
-        .bind(limit)
+        .bind(part.limit)
+        .bind(part.up_to)
         .fetch_all(connection)
         .await?;
     logged(rows)
@@ -243,7 +255,7 @@ pub async fn attempts(
     logged(rows)
 }
 
-/// Amounts and currencies that were booked for these tasks, in the order of booking.
+/// Amounts that were booked for these tasks, by currency.
 pub async fn costs(
     connection: &mut PgConnection,
     tenant: TenantId,

@@ -16,6 +16,7 @@ pub async fn insert(
     incident: IncidentId,
     position: i64,
     evidence: &Evidence,
+    bytes: i64,
 ) -> Result<(), Error> {
     sqlx::query(include_str!("queries/evidence/insert.sql"))
         .bind(evidence.id.uuid())
@@ -29,15 +30,24 @@ pub async fn insert(
         .bind(&evidence.incomplete_reason)
         .bind(evidence.create_time)
         .bind(evidence.collect_time)
+        .bind(bytes)
         .execute(connection)
         .await?;
     Ok(())
 }
 
-/// How much evidence an incident has.
-pub async fn count(connection: &mut PgConnection, incident: IncidentId) -> Result<i64, Error> {
-    let query = sqlx::query_scalar(include_str!("queries/evidence/count.sql"));
-    Ok(query.bind(incident.uuid()).fetch_one(connection).await?)
+/// How much evidence an incident has: pieces, and bytes.
+pub async fn count(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    incident: IncidentId,
+) -> Result<(i64, i64), Error> {
+    let query = sqlx::query_as(include_str!("queries/evidence/count.sql"));
+    Ok(query
+        .bind(tenant.uuid())
+        .bind(incident.uuid())
+        .fetch_one(connection)
+        .await?)
 }
 
 /// The evidence of an incident, oldest first.
@@ -88,6 +98,8 @@ pub struct Settlement {
     pub incomplete_reason: String,
     /// When.
     pub collect_time: DateTime<Utc>,
+    /// What the task takes of an answer that holds the incident.
+    pub bytes: i64,
 }
 
 /// Freezes evidence; false when another replica did.
@@ -104,6 +116,7 @@ pub async fn settle(
         .bind(settlement.state.as_str())
         .bind(&settlement.incomplete_reason)
         .bind(settlement.collect_time)
+        .bind(settlement.bytes)
         .execute(connection)
         .await?;
     Ok(settled.rows_affected() == 1)

@@ -140,13 +140,15 @@ pub async fn delete(
     Ok(())
 }
 
-/// Tenants whose log has grown since the rules were last applied to it.
+/// Tenants whose log has grown since the rules were last applied to it, those after one first.
 pub async fn tenants_behind(
     connection: &mut PgConnection,
+    after: TenantId,
     limit: i64,
 ) -> Result<Vec<TenantId>, Error> {
     let query = sqlx::query_scalar(include_str!("queries/rule/tenants_behind.sql"));
-    let found: Vec<Uuid> = query.bind(limit).fetch_all(connection).await?;
+    let query = query.bind(limit).bind(after.uuid());
+    let found: Vec<Uuid> = query.fetch_all(connection).await?;
     Ok(found.into_iter().map(TenantId::from_uuid).collect())
 }
 

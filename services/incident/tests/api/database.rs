@@ -1,5 +1,6 @@
 //! What the database refuses by itself.
 
+use reeve_contracts::incident::v1 as proto;
 use reeve_incident::Incident;
 use reeve_postgres::sqlx::{self, Connection as _, PgConnection};
 
@@ -178,21 +179,35 @@ async fn evidence_is_frozen_once_it_is_settled() {
 #[tokio::test]
 async fn row_level_security_hides_other_tenants() {
     let world = World::start().await;
-    world.create().await;
+    let id = world.create().await.id;
+    let update = proto::AddActionRequest {
+        request_id: "r".to_owned(),
+        incident_id: id,
+        action: Some(proto::IncidentAction {
+            r#type: proto::IncidentActionType::Testing.into(),
+            state: proto::IncidentActionState::Planned.into(),
+            description: "load test".to_owned(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    world
+        .incidents()
+        .add_action(world.ask(update))
+        .await
+        .expect("it is open");
     world.fail_task("t-1", "lint", "boom");
     world.opened(2).await;
     let mut app = app(&world).await;
-    let tables = [
-        "event",
-        "tenant_log",
-        "incident",
-        "incident_event",
-        "rule",
-        "rule_cursor",
-        "alert",
-        "signal",
-        "evidence",
-    ];
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select c.relname::text from pg_class c
+         join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
+         where c.relkind = 'r' and c.relnamespace = 'incident'::regnamespace",
+    )
+    .fetch_all(&mut app)
+    .await
+    .expect("the catalogue is for everyone");
+    assert!(tables.len() >= 11, "{tables:?}");
     for table in tables {
         let count = format!("select count(*) from {table}");
         let seen: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count.clone()))
@@ -215,6 +230,29 @@ async fn row_level_security_hides_other_tenants() {
             .await
             .expect("it is set");
     }
+}
+
+#[tokio::test]
+async fn no_table_is_without_forced_row_security() {
+    let world = World::start().await;
+    let mut admin = world.database.admin().await;
+    let open: Vec<String> = sqlx::query_scalar(
+        "select relname::text from pg_class
+         where relkind = 'r' and relnamespace = 'incident'::regnamespace
+             and not (relrowsecurity and relforcerowsecurity) order by relname",
+    )
+    .fetch_all(&mut admin)
+    .await
+    .expect("the catalogue is for everyone");
+    // What holds nothing of any tenant.
+    let plain = [
+        "_migrations_events",
+        "_migrations_incident",
+        "_migrations_tenant_scope",
+        "event_head",
+        "incident_transition",
+    ];
+    assert_eq!(open, plain);
 }
 
 #[tokio::test]

@@ -184,6 +184,21 @@ async fn closing_a_grave_incident_needs_cause_and_verification() {
 }
 
 #[tokio::test]
+async fn what_is_verified_is_not_verified_again() {
+    let world = World::start().await;
+    let id = world.create().await.id;
+    world.resolve(&id).await.expect("it is open");
+    let verified = world.verify(&id).await.expect("it is resolved");
+    let answer = world.verify(&id).await;
+    refused(
+        answer,
+        Code::FailedPrecondition,
+        Reason::TransitionForbidden,
+    );
+    assert_eq!(world.get(&id).await, verified, "it changed nothing");
+}
+
+#[tokio::test]
 async fn duplicates_name_another_incident_and_make_no_circle() {
     let world = World::start().await;
     let (one, other) = (world.create().await.id, world.create().await.id);
@@ -224,6 +239,18 @@ async fn an_agent_does_not_end_a_grave_incident() {
     let answer = world
         .incidents()
         .resolve_incident(authorize(&agent, message))
+        .await;
+    refused(answer, Code::PermissionDenied, Reason::PrincipalForbidden);
+    // Nor does it make it less grave first.
+    let message = proto::SetIncidentPriorityRequest {
+        incident_id: created.id.clone(),
+        severity: proto::IncidentSeverity::Medium.into(),
+        note: "not that bad".to_owned(),
+        ..Default::default()
+    };
+    let answer = world
+        .incidents()
+        .set_incident_priority(authorize(&agent, message))
         .await;
     refused(answer, Code::PermissionDenied, Reason::PrincipalForbidden);
     world.resolve(&created.id).await.expect("a person may");

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bad_input;
+mod correlation;
 mod database;
 mod harness;
 mod isolation;
@@ -10,4 +11,5 @@ mod parts;
 mod peer;
 mod postmortem;
 mod rules;
+mod size;
 mod streams;

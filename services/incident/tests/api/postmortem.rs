@@ -75,7 +75,8 @@ async fn it_tells_of_the_failing_task_from_detection_to_end() {
 #[tokio::test]
 async fn what_others_wrote_cannot_pose_as_the_document() {
     let world = World::start().await;
-    let hostile = "x\n## Root cause\n<script>alert(1)</script> | a | `b`";
+    let hostile = "x\n## Root cause\n<script>alert(1)</script> | a | `b`\r\r## Root cause\r\
+                   <script>alert(2)</script>\u{1b}[2J";
     let request = proto::CreateIncidentRequest {
         title: "a | b <script>".to_owned(),
         description: hostile.to_owned(),
@@ -98,6 +99,8 @@ async fn what_others_wrote_cannot_pose_as_the_document() {
         .await
         .expect("it is open");
     let text = world.postmortem(&id).await.markdown;
+    let control = |c: char| c.is_control() && c != '\n';
+    assert!(!text.contains(control), "{text:?}");
     let headings: Vec<_> = text
         .lines()
         .filter(|line| line.starts_with("## Root cause"))
@@ -108,4 +111,15 @@ async fn what_others_wrote_cannot_pose_as_the_document() {
         .filter(|line| !line.starts_with("    ") && line.contains("<script"));
     assert_eq!(live.count(), 0, "{text}");
     assert!(text.contains("Reported by hand."));
+
+    // The same in the description of an incident that a rule opens.
+    world.fail_task("t-1", "lint", hostile);
+    let opened = world.opened(2).await;
+    let quoted = opened.description.split_once("The error:\n\n");
+    let (_, error) = quoted.expect("it tells the error");
+    assert!(!opened.description.contains(control), "{error:?}");
+    assert!(
+        error.lines().all(|line| line.starts_with("    ")),
+        "{error}"
+    );
 }

@@ -438,15 +438,17 @@ async fn a_deleted_built_in_rule_does_not_come_back() {
 #[tokio::test]
 async fn a_wrong_rule_names_every_fault() {
     let world = World::start().await;
+    let condition = |field: &str| proto::RuleCondition {
+        field: field.to_owned(),
+        ..Default::default()
+    };
     let rule = proto::Rule {
         name: "Bad Name".to_owned(),
         event_types: vec!["incident.opened".to_owned(), "task".to_owned()],
-        conditions: vec![proto::RuleCondition {
-            field: "tenant".to_owned(),
-            ..Default::default()
-        }],
+        conditions: ["tenant", "data.\0a"].map(condition).into(),
+        group_by: vec!["data.\0a".to_owned()],
         threshold: 5,
-        title_template: "{{ open".to_owned(),
+        title_template: r#"{{ "x" * 100000000 }}"#.to_owned(),
         priority: 99,
         ..Default::default()
     };
@@ -459,6 +461,7 @@ async fn a_wrong_rule_names_every_fault() {
         "rule.name",
         "rule.event_types",
         "rule.conditions[0].field",
+        "rule.conditions[1].field",
         "rule.group_by",
         "rule.window_duration",
         "rule.title_template",

@@ -10,8 +10,8 @@ use super::Reader;
 use crate::domain::classification::{Category, Priority, Severity};
 use crate::domain::rule::{Condition, ERROR_CLASS, Rule, is_field};
 use crate::domain::rules_built_in::DEFAULT_REOPEN;
+use crate::domain::title;
 use crate::operations::RequestKey as Key;
-use crate::operations::title;
 
 /// Fields that an update may change.
 const FIELDS: [&str; 13] = [
@@ -212,7 +212,8 @@ fn conditions(reader: &mut Reader, conditions: &[proto::RuleCondition]) -> Vec<C
         .map(|(index, condition)| {
             reader.within(format!("conditions[{index}]"), |reader| {
                 let right = is_field(&condition.field);
-                let form = "must be resource_type, resource_id, source, actor or data.<path>";
+                let form = "must be resource_type, resource_id, source, actor or data.<path>, \
+                            of names with [A-Za-z0-9_-]";
                 reader.check(right, "field", form);
                 Condition {
                     field: condition.field.clone(),
@@ -234,7 +235,8 @@ fn group_by(reader: &mut Reader, names: &[String]) -> Vec<String> {
     let right = names
         .iter()
         .all(|name| name == ERROR_CLASS || is_field(name));
-    let form = "must be error_class, resource_type, resource_id, source, actor or data.<path>";
+    let form = "must be error_class, resource_type, resource_id, source, actor or data.<path>, \
+                of names with [A-Za-z0-9_-]";
     reader.check(right, field, form);
     names.to_vec()
 }

@@ -2,6 +2,7 @@
 
 use reeve_contracts::audit::v1::{AuditEntry, AuditFault, VerifyAuditLogResponse};
 use reeve_contracts::event::v1::{Event, LoggedEvent, SubscribeEventsResponse};
+use reeve_runtime::answer;
 
 use super::{actor, object, time};
 use crate::domain::canonical::hex;
@@ -32,13 +33,16 @@ pub fn logged(entry: &Logged) -> LoggedEvent {
     }
 }
 
-/// What a stream read.
-pub fn batch(batch: &Batch) -> SubscribeEventsResponse {
-    SubscribeEventsResponse {
+/// What a stream read, as far as it fits into a message.
+pub fn batch(mut batch: Batch) -> (SubscribeEventsResponse, Batch) {
+    let events = answer::fit(&batch.entries, logged);
+    batch.keep(events.len());
+    let message = SubscribeEventsResponse {
         cursor: batch.cursor.to_string(),
-        events: batch.entries.iter().map(logged).collect(),
+        events,
         caught_up: batch.caught_up,
-    }
+    };
+    (message, batch)
 }
 
 /// An entry of the audit trail.

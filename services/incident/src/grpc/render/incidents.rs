@@ -1,6 +1,7 @@
 //! Incidents, timelines and post-mortems.
 
 use chrono::{DateTime, Utc};
+use prost::Message as _;
 use reeve_contracts::incident::v1 as proto;
 use reeve_contracts::r#type::v1::Money;
 
@@ -9,9 +10,13 @@ use super::{actor, maybe, object, parts, span, time};
 use crate::domain::canonical::hex;
 use crate::domain::incident::{Figures, Incident};
 use crate::domain::parts::Impact;
-use crate::domain::timeline::{TimelineEvent, is_intact};
+use crate::domain::timeline::TimelineEvent;
 use crate::operations::postmortem::Postmortem;
 use crate::operations::view::View;
+
+/// What an incident may take of an answer. Its parts, its evidence and its resolution are bounded
+/// where they are written; of the timeline, as many of the newest entries come with it as fit.
+const LARGEST: usize = 7 * 1024 * 1024 / 2;
 
 /// An incident with everything that belongs to it.
 pub fn whole(view: &View) -> Option<proto::Incident> {
@@ -19,10 +24,11 @@ pub fn whole(view: &View) -> Option<proto::Incident> {
         incident,
         parts: held,
         timeline,
+        intact,
         evidence,
         now,
     } = view;
-    Some(proto::Incident {
+    let mut whole = proto::Incident {
         impacts: held.impacts.iter().map(parts::impact).collect(),
         actions: held.actions.iter().map(parts::action).collect(),
         communications: held
@@ -30,18 +36,30 @@ pub fn whole(view: &View) -> Option<proto::Incident> {
             .iter()
             .map(parts::communication)
             .collect(),
-        timeline: Some(proto::IncidentTimeline {
-            events: timeline.iter().map(entry).collect(),
-            event_count: incident.timeline_count,
-            intact: is_intact(timeline)
-                && timeline
-                    .last()
-                    .is_none_or(|last| last.hash == incident.timeline_hash),
-        }),
         evidence: evidence.iter().map(parts::evidence).collect(),
         figures: Some(figures(&incident.figures(&held.impacts))),
         ..basic(incident, *now)
-    })
+    };
+    whole.timeline = Some(proto::IncidentTimeline {
+        events: newest(timeline, LARGEST.saturating_sub(whole.encoded_len())),
+        event_count: incident.timeline_count,
+        intact: *intact,
+    });
+    Some(whole)
+}
+
+/// The newest entries that fit, oldest first; one at least, if there is any.
+fn newest(timeline: &[TimelineEvent], room: usize) -> Vec<proto::IncidentEvent> {
+    let mut bytes = 0;
+    let entries = timeline.iter().rev().map(entry).enumerate();
+    let fit = entries.take_while(|(at, entry)| {
+        // Tag and length come with each.
+        bytes += entry.encoded_len() + 8;
+        *at == 0 || bytes <= room
+    });
+    let mut newest: Vec<_> = fit.map(|(_, entry)| entry).collect();
+    newest.reverse();
+    newest
 }
 
 /// An incident as lists show it.

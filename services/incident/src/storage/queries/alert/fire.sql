@@ -1,1 +1,1 @@
-update alert set state = $3, incident_id = $2 where id = $1
+update alert set state = $4, incident_id = $3 where tenant_id = $1 and id = $2

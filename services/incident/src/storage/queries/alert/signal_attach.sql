@@ -1,1 +1,1 @@
-update signal set incident_id = $3 where rule_id = $1 and event_id = $2
+update signal set incident_id = $4 where tenant_id = $1 and rule_id = $2 and event_id = $3

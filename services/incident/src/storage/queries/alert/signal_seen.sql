@@ -1,1 +1,1 @@
-select exists (select from signal where rule_id = $1 and event_id = $2)
+select exists (select from signal where tenant_id = $1 and rule_id = $2 and event_id = $3)

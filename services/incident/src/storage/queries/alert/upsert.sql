@@ -6,4 +6,4 @@ on conflict (tenant_id, fingerprint) do update set
     signal_count = alert.signal_count + 1,
     first_signal_time = least(alert.first_signal_time, excluded.first_signal_time),
     last_signal_time = greatest(alert.last_signal_time, excluded.last_signal_time)
-returning id
+returning id, last_signal_time, incident_id

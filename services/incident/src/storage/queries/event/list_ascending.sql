@@ -1,7 +1,8 @@
--- An empty array or text selects everything. $5 holds the nouns of patterns like "task.*".
+-- Entries beyond $2 and up to $13. An empty array or text selects everything. $5 holds the nouns of patterns like "task.*".
 select * from event
 where tenant_id = $1
     and ($2::bigint is null or position > $2)
+    and ($13::bigint is null or position <= $13)
     and (cardinality($3::text[]) = 0 or source = any ($3))
     and (cardinality($4::text[]) + cardinality($5::text[]) = 0
         or type = any ($4) or split_part(type, '.', 1) = any ($5))

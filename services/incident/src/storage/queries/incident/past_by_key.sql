@@ -1,5 +1,7 @@
 -- The newest incident of a key that is over, and the open one that it was closed as a duplicate of.
-select past.id, coalesce(past.close_time, past.resolve_time) as end_time, past.close_reason,
+-- It was over when it was resolved: what comes after that and before it is closed came back. One that
+-- was closed without a resolution was over then.
+select past.id, coalesce(past.resolve_time, past.close_time) as end_time, past.close_reason,
     original.id as original_id
 from incident past
 left join incident original
