@@ -19,7 +19,7 @@ async fn add(database: &Database, tenant: TenantId, text: &str) -> Result<(), Er
         .bind(text)
         .execute(&mut *tx)
         .await?;
-    Ok(tx.commit().await?)
+    tx.commit().await
 }
 
 async fn count(database: &Database, tenant: TenantId) -> i64 {

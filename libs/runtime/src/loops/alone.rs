@@ -28,7 +28,7 @@ impl Loop {
                         .map_err(reeve_postgres::Error::from)?;
                 let progress = if leads { work.await? } else { Progress::Idle };
                 // Ends the transaction, and with it the lock; nothing was written in it.
-                lock.rollback().await.map_err(reeve_postgres::Error::from)?;
+                lock.rollback().await?;
                 Ok::<Progress, BoxError>(progress)
             }
             .boxed()
