@@ -1,19 +1,26 @@
 //! One service's door to its schema.
 
 use std::str::FromStr as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reeve_ids::TenantId;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
-use crate::{DatabaseConfig, Error, Tx};
+use crate::{DatabaseConfig, Error, Schema, Tx};
+
+const AWAY: &str = "PostgreSQL does not answer";
+const OLD: &str = "the schema is not migrated: run reeve migrate";
 
 /// The pools of one service. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Database {
     requests: PgPool,
     internal: PgPool,
+    /// Whether the schema was found to have what this version needs; it does not lose it again.
+    migrated: Arc<AtomicBool>,
 }
 
 impl Database {
@@ -45,6 +52,7 @@ impl Database {
         Ok(Self {
             requests: pool(config.max_connections).connect_lazy_with(scoped("off")),
             internal: pool(config.max_internal_connections).connect_lazy_with(scoped("on")),
+            migrated: Arc::default(),
         })
     }
 
@@ -77,6 +85,31 @@ impl Database {
     /// Connections that see all tenants, for single statements without a transaction block.
     pub fn internal_pool(&self) -> &PgPool {
         &self.internal
+    }
+
+    /// Whether a service can work: PostgreSQL answers, and the schema has every migration that this
+    /// version needs. It may have later ones, of a version that is being rolled out.
+    ///
+    /// # Errors
+    /// What is missing, for people.
+    pub async fn check(&self, schema: &Schema) -> Result<(), &'static str> {
+        if self.migrated.load(Ordering::Relaxed) {
+            let reachable = self.is_reachable().await;
+            return if reachable { Ok(()) } else { Err(AWAY) };
+        }
+        let mut connection = self.internal.acquire().await.map_err(|_| AWAY)?;
+        match schema.is_applied(&mut connection).await {
+            Ok(true) => {
+                self.migrated.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            Ok(false) => Err(OLD),
+            Err(error) => match Error::classify(error) {
+                Error::Unavailable(_) | Error::Timeout(_) => Err(AWAY),
+                // No table of migrations, or no right to read it.
+                _ => Err(OLD),
+            },
+        }
     }
 
     /// Whether PostgreSQL answers.

@@ -43,6 +43,33 @@ impl Schema {
         format!("{}_app", self.name)
     }
 
+    /// Whether the database has every migration of this schema, as it is here.
+    pub(crate) async fn is_applied(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<bool, sqlx::Error> {
+        for (part, migrations) in &self.parts {
+            let query = format!(
+                "select version, checksum from {}._migrations_{part} where success",
+                self.name
+            );
+            let applied: Vec<(i64, Vec<u8>)> = sqlx::query_as(AssertSqlSafe(query))
+                .fetch_all(&mut *connection)
+                .await?;
+            let is_applied = |version, checksum: &[u8]| {
+                let mut applied = applied.iter();
+                applied.any(|one| one.0 == version && one.1 == checksum)
+            };
+            if !migrations
+                .iter()
+                .all(|one| is_applied(one.version, &one.checksum))
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Checksums of every migration, for a test's template key.
     pub fn fingerprint(&self) -> Vec<u8> {
         let migrations = self.parts.iter().flat_map(|(_, migrator)| migrator.iter());

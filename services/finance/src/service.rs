@@ -104,14 +104,7 @@ impl Finance {
             authenticator,
             ready: ReadyProbe::new(move || {
                 let database = database.clone();
-                async move {
-                    let answer = database.is_reachable().await;
-                    if answer {
-                        Ok(())
-                    } else {
-                        Err("PostgreSQL does not answer")
-                    }
-                }
+                async move { database.check(&Self::schema()).await }
             }),
         }
     }

@@ -125,14 +125,7 @@ impl TaskQueue {
             authenticator,
             ready: ReadyProbe::new(move || {
                 let database = database.clone();
-                async move {
-                    let answers = database.is_reachable().await;
-                    if answers {
-                        Ok(())
-                    } else {
-                        Err("PostgreSQL does not answer")
-                    }
-                }
+                async move { database.check(&Self::schema()).await }
             }),
         })
     }

@@ -103,14 +103,7 @@ impl WorkflowEngine {
             )),
             ready: ReadyProbe::new(move || {
                 let database = database.clone();
-                async move {
-                    let answers = database.is_reachable().await;
-                    if answers {
-                        Ok(())
-                    } else {
-                        Err("PostgreSQL does not answer")
-                    }
-                }
+                async move { database.check(&schema()).await }
             }),
         };
         Ok((service, engine))

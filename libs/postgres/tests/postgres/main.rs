@@ -117,6 +117,10 @@ async fn a_database_that_is_away_is_unavailable() {
     };
     let database = Database::connect(&config, "notes").unwrap();
     assert!(!database.is_reachable().await);
+    assert_eq!(
+        database.check(&schema("notes_a")).await,
+        Err("PostgreSQL does not answer")
+    );
     let error = database.tenant(TenantId::new()).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
 }
@@ -205,4 +209,26 @@ async fn an_administrator_need_not_be_a_superuser() {
         .await
         .unwrap();
     assert!(made);
+}
+
+#[tokio::test]
+async fn a_schema_without_all_migrations_is_not_ready() {
+    static LATER: Migrator = sqlx::migrate!("tests/postgres/later");
+    let (old, new) = (schema("notes_j"), schema("notes_j").with("later", &LATER));
+    let test = TestDatabase::new(&[&old]).await;
+    let database = test.connect(&old);
+    assert_eq!(test.connect(&old).check(&old).await, Ok(()));
+    let missing = Err("the schema is not migrated: run reeve migrate");
+    assert_eq!(database.check(&new).await, missing);
+    let password = reeve_postgres::AppPassword::Keep;
+    reeve_postgres::migrate(&test.admin_url(), &[&new], &password)
+        .await
+        .unwrap();
+    assert_eq!(database.check(&new).await, Ok(()));
+    // The version before goes on while the new one is rolled out.
+    assert_eq!(test.connect(&old).check(&old).await, Ok(()));
+    let mut admin = test.admin().await;
+    let edited = "update notes_j._migrations_later set checksum = ''";
+    sqlx::raw_sql(edited).execute(&mut admin).await.unwrap();
+    assert_eq!(test.connect(&old).check(&new).await, missing);
 }

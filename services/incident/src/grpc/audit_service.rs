@@ -49,11 +49,13 @@ impl AuditService for AuditApi {
             .operations
             .list_events(&caller, beyond, &filter, down, size + 1)
             .await?;
-        let (entries, next) =
-            answer::page(listed, size, render::events::audit, |entry| entry.position);
+        let (entries, next) = answer::page(listed.entries, size, render::events::audit, |entry| {
+            entry.position
+        });
         Ok(Response::new(ListAuditEntriesResponse {
             entries,
             next_page_token: next
+                .or(listed.looked_up_to)
                 .map(|key| page::encode(&key, &bound))
                 .unwrap_or_default(),
         }))

@@ -60,11 +60,13 @@ impl EventService for EventApi {
             .operations
             .list_events(&caller, beyond, &filter, direction, size + 1)
             .await?;
-        let (events, next) =
-            answer::page(listed, size, render::events::logged, |entry| entry.position);
+        let (events, next) = answer::page(listed.entries, size, render::events::logged, |entry| {
+            entry.position
+        });
         Ok(Response::new(ListEventsResponse {
             events,
             next_page_token: next
+                .or(listed.looked_up_to)
                 .map(|key| page::encode(&key, &bound))
                 .unwrap_or_default(),
         }))

@@ -14,6 +14,18 @@ const BATCH: i64 = 500;
 /// read ends, and the cursor moves.
 const SPAN: i64 = 20_000;
 
+/// Positions that one page looks at, when no index finds what its filter selects.
+const PAGE_SPAN: i64 = 100_000;
+
+/// What a page holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    /// The entries, in the order asked for.
+    pub entries: Vec<Logged>,
+    /// Where the next page begins, when this one ended before it was full and before the log did.
+    pub looked_up_to: Option<i64>,
+}
+
 /// What a stream reads at once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
@@ -37,7 +49,7 @@ impl Batch {
 }
 
 impl Operations {
-    /// Entries beyond a position.
+    /// Entries beyond a position. However little of the log a filter selects, a page ends.
     pub async fn list_events(
         &self,
         caller: &Caller,
@@ -45,15 +57,27 @@ impl Operations {
         filter: &Filter,
         direction: Direction,
         limit: i64,
-    ) -> Result<Vec<Logged>, Error> {
-        let mut tx = self.database.tenant(caller.tenant()).await?;
+    ) -> Result<Listed, Error> {
+        let tenant = caller.tenant();
+        let mut tx = self.database.tenant(tenant).await?;
+        let up_to = if filter.is_indexed() {
+            None
+        } else {
+            let head = events::head(&mut tx, tenant).await?;
+            page_end(beyond, direction, head)
+        };
         let part = Part {
             direction,
             beyond,
-            up_to: None,
+            up_to,
             limit,
         };
-        Ok(events::list(&mut tx, caller.tenant(), filter, part).await?)
+        let entries = events::list(&mut tx, tenant, filter, part).await?;
+        let full = i64::try_from(entries.len()).is_ok_and(|count| count == limit);
+        Ok(Listed {
+            entries,
+            looked_up_to: up_to.filter(|_| !full),
+        })
     }
 
     /// One entry.
@@ -108,5 +132,32 @@ impl Operations {
             cursor,
             caught_up: cursor == head,
         })
+    }
+}
+
+/// The last position that a page looks at; nothing when that is the end of the log.
+fn page_end(beyond: Option<i64>, direction: Direction, head: i64) -> Option<i64> {
+    match direction {
+        Direction::Ascending => Some(beyond.unwrap_or(0).saturating_add(PAGE_SPAN)),
+        Direction::Descending => Some(beyond.unwrap_or(head + 1).saturating_sub(PAGE_SPAN)),
+    }
+    .filter(|end| (2..head).contains(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_ends_within_its_span_or_with_the_log() {
+        use Direction::{Ascending, Descending};
+        let span = PAGE_SPAN;
+        assert_eq!(page_end(None, Ascending, span * 3), Some(span));
+        assert_eq!(page_end(Some(span), Ascending, span * 3), Some(span * 2));
+        assert_eq!(page_end(Some(span * 2), Ascending, span * 3), None);
+        assert_eq!(page_end(None, Ascending, 10), None);
+        assert_eq!(page_end(None, Descending, span * 3), Some(span * 2 + 1));
+        assert_eq!(page_end(Some(span + 1), Descending, span * 3), None);
+        assert_eq!(page_end(None, Descending, 10), None);
     }
 }

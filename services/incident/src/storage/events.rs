@@ -37,6 +37,15 @@ pub struct Filter {
     pub max_occur_micros: Option<i64>,
 }
 
+impl Filter {
+    /// Whether an index finds what it selects. Nothing else bounds what a list has to look at.
+    pub fn is_indexed(&self) -> bool {
+        let by_type = !self.types.is_empty() && self.nouns.is_empty();
+        let words = [&self.resource_id, &self.principal, &self.request_id];
+        by_type || words.into_iter().any(|word| !word.is_empty())
+    }
+}
+
 /// Which way a list runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Direction {

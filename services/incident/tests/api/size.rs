@@ -7,6 +7,7 @@ use reeve_contracts::event::v1 as event;
 use reeve_contracts::incident::v1 as proto;
 use reeve_contracts::task::v1::{Attempt, Task, TaskError, TaskSpec};
 use reeve_postgres::sqlx::{self, AssertSqlSafe};
+use reeve_testkit::eventually;
 use serde_json::json;
 
 use crate::harness::{World, report};
@@ -114,6 +115,52 @@ async fn a_subscription_passes_long_stretches_that_it_does_not_want() {
             assert_eq!((found.position, message.cursor.as_str()), (45_001, "45001"));
             break;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_list_passes_long_stretches_that_it_does_not_want() {
+    let world = World::start().await;
+    world.fill(100_500, "'{}'").await;
+    let emit = |task| {
+        let resource = ("task", task);
+        world
+            .task_queue
+            .emit(world.tenant, "task.created", resource, json!({}));
+    };
+    emit("t-1");
+    eventually(|| async {
+        let request = event::ListEventsRequest {
+            newest_first: true,
+            page_size: 1,
+            ..Default::default()
+        };
+        let newest = world.events().list_events(world.ask(request)).await;
+        newest.expect("it answers").into_inner().events[0].position == 100_501
+    })
+    .await;
+    for newest_first in [false, true] {
+        let (mut found, mut token, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let request = event::ListEventsRequest {
+                filter: Some(event::EventFilter {
+                    types: vec!["task.*".to_owned()],
+                    ..Default::default()
+                }),
+                newest_first,
+                page_token: token,
+                ..Default::default()
+            };
+            let page = world.events().list_events(world.ask(request)).await;
+            let page = page.expect("it answers").into_inner();
+            found.extend(page.events.iter().map(|event| event.position));
+            pages += 1;
+            token = page.next_page_token;
+            if token.is_empty() {
+                break;
+            }
+        }
+        assert_eq!((found, pages), (vec![100_501], 2), "{newest_first}");
     }
 }
 
