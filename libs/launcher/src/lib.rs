@@ -31,7 +31,7 @@ mod supervisor;
 pub use error::Error;
 pub use find::{Binaries, find};
 pub use lock::{Lock, holder};
-pub use place::{free_bytes, is_abandoned};
+pub use place::{free_bytes, is_abandoned, purge};
 pub use ports::{free_port, require_free};
 pub use postgres::Postgres;
 pub use redis::Redis;

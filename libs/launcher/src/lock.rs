@@ -14,7 +14,7 @@ const FILE: &str = "lock";
 /// Held while this process uses a folder.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -36,7 +36,15 @@ impl Lock {
             .set_len(0)
             .and_then(|()| writeln!(file, "{}", process::id()));
         written.map_err(io_error("write", &path))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file would not do while a process that is being started, in another thread,
+        // still has a copy of it.
+        let _ = self.file.unlock();
     }
 }
 
@@ -83,5 +91,14 @@ mod tests {
         drop(first);
         assert_eq!(holder(scratch.path()), None);
         Lock::take(scratch.path()).expect("a lock left behind does not count");
+    }
+
+    #[test]
+    fn a_lock_ends_even_where_its_file_is_still_open() {
+        let scratch = Scratch::new();
+        let lock = Lock::take(scratch.path()).unwrap();
+        let _copy = lock.file.try_clone().unwrap();
+        drop(lock);
+        Lock::take(scratch.path()).unwrap();
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::Error;
 use crate::error::io_error;
 use crate::identity::{Identity, require_reach};
-use crate::{holder, postgres};
+use crate::{Lock, holder, postgres};
 
 /// Where root puts data when the user it drops to cannot reach the folder that was asked for.
 const ROOT_FALLBACK: &str = "/var/lib/reeve";
@@ -71,11 +71,41 @@ pub(crate) fn reachable(wanted: &Path, identity: Option<&Identity>) -> Result<Pa
     if require_reach(identity, parent).is_ok() {
         return Ok(wanted);
     }
-    let name = wanted.to_string_lossy().trim_matches('/').replace('/', "-");
-    let dir = Path::new(ROOT_FALLBACK).join(name);
+    let dir = stand_in(&wanted);
     make_dir(Path::new(ROOT_FALLBACK), 0o755)?;
     make_dir(&dir, 0o700)?;
     Ok(dir)
+}
+
+/// The stand-in for a folder, with a name that no other folder's has.
+fn stand_in(wanted: &Path) -> PathBuf {
+    let path = wanted.to_string_lossy();
+    let name = path
+        .trim_matches('/')
+        .replace('%', "%25")
+        .replace('/', "%2F");
+    Path::new(ROOT_FALLBACK).join(name)
+}
+
+/// Removes what servers kept for `data_dir`, its stand-in included. Nothing is there: nothing is done.
+///
+/// # Errors
+/// When somebody uses the folder, or it cannot be removed.
+pub fn purge(data_dir: &Path) -> Result<(), Error> {
+    let Ok(wanted) = data_dir.canonicalize() else {
+        return Ok(());
+    };
+    for dir in [stand_in(&wanted), wanted] {
+        if !dir.is_dir() {
+            continue;
+        }
+        let _lock = Lock::take(&dir)?;
+        if let Some(pid) = postgres::running(&dir.join("postgres")) {
+            return Err(Error::StillRunning { pid, dir });
+        }
+        fs::remove_dir_all(&dir).map_err(io_error("remove", &dir))?;
+    }
+    Ok(())
 }
 
 /// Makes `identity` the owner of one file or folder. Links are not followed: what lies in a folder
@@ -174,6 +204,27 @@ pub(crate) mod tests {
         fs::write(from.join("deep/file"), "text").unwrap();
         copy(&from, &to).unwrap();
         assert_eq!(fs::read_to_string(to.join("deep/file")).unwrap(), "text");
+    }
+
+    #[test]
+    fn no_two_folders_share_a_stand_in() {
+        let paths = ["/root/a-b", "/root/a/b", "/root/a%2Fb", "/root-a/b"];
+        let names: std::collections::BTreeSet<_> =
+            paths.iter().map(|path| stand_in(Path::new(path))).collect();
+        assert_eq!(names.len(), paths.len(), "{names:?}");
+    }
+
+    #[test]
+    fn a_purge_removes_a_folder_that_nobody_uses() {
+        let scratch = Scratch::new();
+        let dir = scratch.path().join("servers");
+        make_dir(&dir.join("postgres"), 0o700).unwrap();
+        let lock = Lock::take(&dir).unwrap();
+        assert!(matches!(purge(&dir), Err(Error::AlreadyRunning { .. })));
+        drop(lock);
+        purge(&dir).unwrap();
+        assert!(!dir.exists());
+        purge(&dir).unwrap();
     }
 
     #[test]

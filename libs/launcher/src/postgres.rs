@@ -18,8 +18,9 @@ const USER: &str = "postgres";
 const START_PATIENCE: Duration = Duration::from_secs(120);
 /// How long a server of an earlier run, whose starter is gone, may take to stop by itself.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
-/// Another process may take a free port before PostgreSQL does.
-const PORT_ATTEMPTS: u32 = 5;
+/// How often a start is tried that was refused for a reason which passes, and the pause between.
+const ATTEMPTS: u32 = 20;
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 const DURABLE: &str = "shared_buffers = 256MB\nmax_wal_size = 2GB\n";
 
@@ -55,12 +56,9 @@ impl Postgres {
         loop {
             let port = choose_port(plan)?;
             match Self::launch(plan, port) {
-                Err(Error::Failed { log, .. })
-                    if plan.port.is_none()
-                        && attempts < PORT_ATTEMPTS
-                        && log.contains("Address already in use") =>
-                {
+                Err(Error::Failed { log, .. }) if attempts < ATTEMPTS && passes(plan, &log) => {
                     attempts += 1;
+                    pause(RETRY_PAUSE);
                 }
                 outcome => return outcome,
             }
@@ -119,6 +117,13 @@ pub(crate) fn prepare(plan: &Plan<'_>) -> Result<(), Error> {
     clear_earlier(plan.data)?;
     create_cluster(plan)?;
     require_version(plan)
+}
+
+/// Whether the next start may go better: another process may take a free port before PostgreSQL
+/// does, and the sessions of a server that was killed live a moment longer than it.
+fn passes(plan: &Plan<'_>, log: &str) -> bool {
+    let port_lost = plan.port.is_none() && log.contains("Address already in use");
+    port_lost || log.contains("shared memory block")
 }
 
 fn choose_port(plan: &Plan<'_>) -> Result<u16, Error> {
@@ -232,34 +237,33 @@ fn pid_file_lines(data: &Path) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// The process that serves `data` now, if any.
+/// The process that serves `data` now, if any. The number in the file may have gone to another
+/// program since, another PostgreSQL among them: a process that nothing is known of is not ours.
 pub(crate) fn running(data: &Path) -> Option<u32> {
     let pid = pid_file_lines(data).first()?.trim().parse().ok()?;
-    (is_postgres(pid) && serves(pid, data)).then_some(pid)
+    let data = data.canonicalize().ok()?;
+    let started_by = format!("postgres -D {}", data.display());
+    command_line(pid).ends_with(&started_by).then_some(pid)
 }
 
-/// The number may have gone to another program since.
-fn is_postgres(pid: u32) -> bool {
+/// A process's program and arguments, which everybody may read; empty when there is no such process.
+fn command_line(pid: u32) -> String {
+    // A bare container has no ps, and macOS has no /proc.
+    if let Ok(arguments) = fs::read(format!("/proc/{pid}/cmdline")) {
+        let text = String::from_utf8_lossy(&arguments).replace('\0', " ");
+        return text.trim_end().to_owned();
+    }
     let output = Command::new("ps")
-        .args(["-o", "comm=", "-p", &pid.to_string()])
+        .args(["-ww", "-o", "args=", "-p", &pid.to_string()])
         .output();
-    match output {
-        Ok(output) => String::from_utf8_lossy(&output.stdout).contains("postgres"),
-        // A bare container has no ps, but Linux shows the same in a file.
-        Err(_) => fs::read_to_string(format!("/proc/{pid}/comm"))
-            .is_ok_and(|name| name.trim() == "postgres"),
-    }
-}
-
-/// PostgreSQL works in its data folder. Where that cannot be seen, the name has to do.
-fn serves(pid: u32, data: &Path) -> bool {
-    match (
-        fs::read_link(format!("/proc/{pid}/cwd")),
-        data.canonicalize(),
-    ) {
-        (Ok(works_in), Ok(data)) => works_in == data,
-        _ => true,
-    }
+    output.map_or_else(
+        |_| String::new(),
+        |output| {
+            String::from_utf8_lossy(&output.stdout)
+                .trim_end()
+                .to_owned()
+        },
+    )
 }
 
 /// Waits for a server whose starter was killed a moment ago; stops one that lost its supervisor.
@@ -291,4 +295,52 @@ fn clear_earlier(data: &Path) -> Result<(), Error> {
 pub(crate) fn template_name(binaries: &Binaries) -> PathBuf {
     let bin: String = binaries.postgres_bin.to_string_lossy().replace('/', "-");
     PathBuf::from(format!("postgres-{}{bin}", binaries.postgres_major))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Child;
+
+    use super::*;
+    use crate::place::tests::Scratch;
+
+    /// A program called postgres that waits in `data`, and whose number `data` names as its server's.
+    fn namesake(scratch: &Scratch, directory: &str) -> Child {
+        let program = scratch.path().join("postgres");
+        fs::copy("/bin/sh", &program).unwrap();
+        let data = scratch.path().join("data");
+        place::make_dir(&data, 0o700).unwrap();
+        let child = Command::new(&program)
+            .args(["-c", "read -r _", "postgres", "-D", directory])
+            .current_dir(&data)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        fs::write(data.join("postmaster.pid"), format!("{}\n", child.id())).unwrap();
+        child
+    }
+
+    #[test]
+    fn a_postgres_started_on_other_data_is_left_alone() {
+        let scratch = Scratch::new();
+        let data = scratch.path().join("data");
+        let mut other = namesake(&scratch, "/var/lib/postgresql/15/main");
+        assert_eq!(running(&data), None);
+        clear_earlier(&data).unwrap();
+        assert!(other.try_wait().unwrap().is_none(), "it was stopped");
+        assert!(!data.join("postmaster.pid").exists());
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+
+    #[test]
+    fn a_postgres_started_on_this_data_is_recognized() {
+        let scratch = Scratch::new();
+        let data = scratch.path().canonicalize().unwrap().join("data");
+        let mut ours = namesake(&scratch, &data.display().to_string());
+        assert_eq!(running(&data), Some(ours.id()));
+        ours.kill().unwrap();
+        ours.wait().unwrap();
+        assert_eq!(running(&data), None);
+    }
 }

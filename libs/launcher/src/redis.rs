@@ -92,6 +92,10 @@ impl Redis {
         self.port
     }
 
+    pub(crate) fn password(&self) -> &str {
+        &self.password
+    }
+
     /// Its URL, with the password.
     pub fn url(&self) -> String {
         format!("redis://:{}@127.0.0.1:{}/", self.password, self.port)

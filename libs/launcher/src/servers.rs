@@ -3,13 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::io_error;
 use crate::identity::Identity;
 use crate::secrets::Secrets;
-use crate::{Binaries, Error, Lock, Postgres, Redis, find, place, postgres, redis};
+use crate::supervisor::pause;
+use crate::{Binaries, Error, Lock, Postgres, Redis, find, place, postgres, redis, require_free};
 
 const MEBIBYTE: u64 = 1_048_576;
+/// How long a port may stay taken after its server's end.
+const PORT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What to start and where.
 #[derive(Debug, Clone)]
@@ -61,8 +65,8 @@ impl Options {
 pub struct PrivateServers {
     postgres: Postgres,
     redis: Redis,
-    dir: PathBuf,
-    _lock: Lock,
+    site: Site,
+    _locks: Vec<Lock>,
 }
 
 impl PrivateServers {
@@ -76,12 +80,15 @@ impl PrivateServers {
         let identity = Identity::choose()?;
         let mode = if options.durable { 0o755 } else { 0o700 };
         place::make_dir(&options.data_dir, mode)?;
-        let lock = Lock::take(&options.data_dir)?;
+        let mut locks = vec![Lock::take(&options.data_dir)?];
         let dir = place::reachable(&options.data_dir, identity.as_ref())?;
+        if options.data_dir.canonicalize().ok().as_ref() != Some(&dir) {
+            locks.push(Lock::take(&dir)?);
+        }
         let identity = identity.map(|identity| identity.owner_of(&dir.join("postgres")));
         place::require_space(&dir, options.free_bytes)?;
         let site = Site {
-            options,
+            options: options.clone(),
             binaries,
             identity,
             dir,
@@ -90,8 +97,8 @@ impl PrivateServers {
         // The servers' user must be able to add and remove files here.
         place::give(&site.dir, site.identity.as_ref())?;
         let (postgres, redis) = thread::scope(|scope| {
-            let redis = scope.spawn(|| site.start_redis(&secrets.redis));
-            let postgres = site.start_postgres(&secrets.postgres);
+            let redis = scope.spawn(|| site.start_redis(&secrets.redis, options.redis_port));
+            let postgres = site.start_postgres(&secrets.postgres, options.postgres_port);
             (
                 postgres,
                 redis.join().expect("starting Redis does not panic"),
@@ -100,8 +107,8 @@ impl PrivateServers {
         Ok(Self {
             postgres: postgres?,
             redis: redis?,
-            dir: site.dir,
-            _lock: lock,
+            site,
+            _locks: locks,
         })
     }
 
@@ -118,7 +125,7 @@ impl PrivateServers {
     /// Where the data and the logs are: the folder asked for, or a stand-in under /var/lib/reeve
     /// when root's substitute cannot reach that.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        &self.site.dir
     }
 
     /// Fails when a server has ended by itself; the error holds the end of its log.
@@ -128,6 +135,32 @@ impl PrivateServers {
     pub fn check(&mut self) -> Result<(), Error> {
         self.postgres.server.check()?;
         self.redis.server.check()
+    }
+
+    /// Starts a server that has ended by itself again, on the port it had, and says how it ended.
+    /// `None` while both run. Blocks as [`PrivateServers::start`] does.
+    ///
+    /// # Errors
+    /// As [`PrivateServers::start`].
+    pub fn revive(&mut self) -> Result<Option<Error>, Error> {
+        if let Err(ended) = self.postgres.server.check() {
+            let port = self.postgres.port();
+            // Its shell has ended; this ends a server that lost it.
+            let _ = self.postgres.server.stop();
+            await_free(port);
+            let password = self.postgres.password().to_owned();
+            self.postgres = self.site.start_postgres(&password, Some(port))?;
+            return Ok(Some(ended));
+        }
+        if let Err(ended) = self.redis.server.check() {
+            let port = self.redis.port();
+            let _ = self.redis.server.stop();
+            await_free(port);
+            let password = self.redis.password().to_owned();
+            self.redis = self.site.start_redis(&password, Some(port))?;
+            return Ok(Some(ended));
+        }
+        Ok(None)
     }
 
     /// Stops both and waits until they have ended.
@@ -140,15 +173,24 @@ impl PrivateServers {
     }
 }
 
-/// The choices made, shared by the two starts.
-struct Site<'a> {
-    options: &'a Options,
+/// Whoever needs the port finds out by itself when this was in vain.
+fn await_free(port: u16) {
+    let deadline = Instant::now() + PORT_PATIENCE;
+    while require_free(port, "a server").is_err() && Instant::now() < deadline {
+        pause(Duration::from_millis(50));
+    }
+}
+
+/// The choices made, shared by all starts.
+#[derive(Debug)]
+struct Site {
+    options: Options,
     binaries: Binaries,
     identity: Option<Identity>,
     dir: PathBuf,
 }
 
-impl Site<'_> {
+impl Site {
     fn secrets(&self) -> Result<Secrets, Error> {
         let file = self.dir.join("secrets.json");
         match self.template() {
@@ -197,7 +239,7 @@ impl Site<'_> {
         self.dir.join("postgres")
     }
 
-    fn start_postgres(&self, password: &str) -> Result<Postgres, Error> {
+    fn start_postgres(&self, password: &str, port: Option<u16>) -> Result<Postgres, Error> {
         let data = self.postgres_data();
         let plan = postgres::Plan {
             binaries: &self.binaries,
@@ -205,7 +247,7 @@ impl Site<'_> {
             data: &data,
             log: &self.dir.join("postgres.log"),
             password,
-            port: self.options.postgres_port,
+            port,
             durable: self.options.durable,
         };
         let fresh = !data.is_dir();
@@ -216,14 +258,14 @@ impl Site<'_> {
         Postgres::start(&plan)
     }
 
-    fn start_redis(&self, password: &str) -> Result<Redis, Error> {
+    fn start_redis(&self, password: &str, port: Option<u16>) -> Result<Redis, Error> {
         Redis::start(&redis::Plan {
             binaries: &self.binaries,
             identity: self.identity.as_ref(),
             dir: &self.dir.join("redis"),
             log: &self.dir.join("redis.log"),
             password,
-            port: self.options.redis_port,
+            port,
             keep: self.options.durable,
         })
     }

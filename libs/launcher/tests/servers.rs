@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -83,11 +84,10 @@ fn durable_servers_keep_their_data_and_passwords() {
     let dir = fresh_dir();
     let options = Options::durable(&dir, tools());
     let first = PrivateServers::start(&options).unwrap();
-    let (password, redis) = (first.postgres().password().to_owned(), first.redis().port());
+    let password = first.postgres().password().to_owned();
     first.stop().unwrap();
     let second = PrivateServers::start(&options).unwrap();
     assert_eq!(second.postgres().password(), password);
-    assert!(!listens(redis) || second.redis().port() == redis);
     second.stop().unwrap();
     assert!(dir.join("postgres/PG_VERSION").exists());
     fs::remove_dir_all(&dir).unwrap();
@@ -170,6 +170,56 @@ fn a_server_that_ends_by_itself_is_noticed() {
     servers.stop().unwrap();
     assert!(!listens(redis));
     let _ = fs::remove_dir_all(&dir);
+}
+
+#[test]
+fn servers_that_ended_by_themselves_are_started_again_where_they_were() {
+    let dir = fresh_dir();
+    let mut servers = PrivateServers::start(&throwaway(&dir)).unwrap();
+    assert!(servers.revive().unwrap().is_none(), "both run");
+    let ports = [servers.postgres().port(), servers.redis().port()];
+    for signal in ["QUIT", "KILL"] {
+        let before = postmaster(&dir);
+        shell(&format!("kill -{signal} {before}"));
+        until("the end noticed", || servers.check().is_err());
+        let ended = servers.revive().unwrap().unwrap().to_string();
+        assert!(ended.contains("PostgreSQL ended by itself"), "{ended}");
+        assert_ne!(postmaster(&dir), before);
+        assert!(servers.revive().unwrap().is_none());
+    }
+    shut_down(&servers.redis().url());
+    until("the end noticed", || servers.check().is_err());
+    let ended = servers.revive().unwrap().unwrap().to_string();
+    assert!(ended.contains("Redis ended by itself"), "{ended}");
+    assert_eq!([servers.postgres().port(), servers.redis().port()], ports);
+    assert!(ports.into_iter().all(listens));
+    servers.stop().unwrap();
+    let _ = fs::remove_dir_all(&dir);
+}
+
+#[test]
+fn a_purge_removes_what_durable_servers_kept() {
+    let dir = fresh_dir();
+    let servers = PrivateServers::start(&Options::durable(&dir, tools())).unwrap();
+    let kept = servers.dir().to_owned();
+    assert!(matches!(
+        reeve_launcher::purge(&dir),
+        Err(Error::AlreadyRunning { .. })
+    ));
+    servers.stop().unwrap();
+    reeve_launcher::purge(&dir).unwrap();
+    assert!(!dir.exists() && !kept.exists());
+}
+
+/// Tells a Redis to end.
+fn shut_down(url: &str) {
+    let (password, address) = url
+        .strip_prefix("redis://:")
+        .and_then(|rest| rest.trim_end_matches('/').split_once('@'))
+        .unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let commands = format!("AUTH {password}\r\nSHUTDOWN NOSAVE\r\n");
+    stream.write_all(commands.as_bytes()).unwrap();
 }
 
 /// The process that serves a folder.
