@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 /// Name of the folder, looked for from the current one upwards.
 pub const FOLDER: &str = ".reeve";
 
+/// Names another folder to use in its place.
+pub const VARIABLE: &str = "REEVE_HOME";
+
 /// An existing folder with an absolute path.
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);
@@ -24,13 +27,14 @@ impl Home {
         Ok(Self(path.canonicalize()?))
     }
 
-    /// The nearest folder of that name, from the current one upwards.
+    /// The folder that `REEVE_HOME` names or, without it, the nearest one called `.reeve`.
     pub fn find() -> Option<Self> {
-        let here = std::env::current_dir().ok()?;
-        here.ancestors()
-            .map(|up| up.join(FOLDER))
-            .find(|path| path.is_dir())
-            .map(Self)
+        match std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
+            Some(named) => Some(PathBuf::from(named))
+                .filter(|path| path.is_dir())
+                .map(Self),
+            None => nearest(|_| true).map(Self),
+        }
     }
 
     /// A path inside.
@@ -43,9 +47,14 @@ impl Home {
         self.join("servers")
     }
 
-    /// What `scripts/setup.sh` installs where there are no packages.
+    /// What `scripts/setup.sh` installs where there are no packages. It belongs to the checkout,
+    /// whichever home is used.
     pub fn tools(&self) -> PathBuf {
-        self.join("tools")
+        let own = self.join("tools");
+        if own.is_dir() {
+            return own;
+        }
+        nearest(|folder| folder.join("tools").is_dir()).map_or(own, |folder| folder.join("tools"))
     }
 
     /// What a client needs, ready to be sourced.
@@ -64,6 +73,14 @@ impl Home {
         fs::create_dir_all(&folder)?;
         Ok(folder.join(format!("{service}.log")))
     }
+}
+
+/// The nearest `.reeve`, from the current folder upwards, that will do.
+fn nearest(will_do: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    let here = std::env::current_dir().ok()?;
+    here.ancestors()
+        .map(|up| up.join(FOLDER))
+        .find(|path| path.is_dir() && will_do(path))
 }
 
 /// Secrets that are made once and kept, so that an API key survives a restart.

@@ -5,6 +5,7 @@ mod agent;
 mod client;
 mod demo;
 mod home;
+mod lifeline;
 mod schemas;
 mod serve;
 mod up;
@@ -25,6 +26,9 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 #[derive(Parser)]
 #[command(name = "reeve", version, propagate_version = true)]
 struct Cli {
+    /// Stop when standard input closes, so that nothing outlives what started it.
+    #[arg(long, global = true, hide = true)]
+    until_stdin_closes: bool,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -50,6 +54,9 @@ enum Verb {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if cli.until_stdin_closes {
+        lifeline::follow();
+    }
     let ended = match cli.verb {
         Verb::DemoAgent => demo::roles::main(),
         verb => match tokio::runtime::Builder::new_multi_thread()
@@ -83,7 +90,7 @@ async fn run(verb: Verb) -> anyhow::Result<()> {
     match verb {
         Verb::Serve(args) => serve::serve(&args).await,
         Verb::Up(args) => up::up(&args, &mut out).await,
-        Verb::Down(args) => up::down(&args.home, &mut out).await,
+        Verb::Down(args) => up::down(&args, &mut out).await,
         Verb::Migrate(args) => schemas::migrate(&args, &mut out).await,
         Verb::Demo(args) => demo::run(&args, &mut out).await,
         Verb::DemoAgent => unreachable!("handled without a runtime"),

@@ -1,7 +1,6 @@
 //! `reeve serve`: one service, or all of them in one process.
 
 use std::collections::HashSet;
-use std::io::Read as _;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -49,9 +48,6 @@ pub struct ServeArgs {
     /// Print the configuration in effect, without secrets, and end.
     #[arg(long)]
     pub dump_config: bool,
-    /// Stop when standard input closes, so that no service outlives its supervisor.
-    #[arg(long, hide = true)]
-    pub until_stdin_closes: bool,
 }
 
 /// Serves until a signal.
@@ -67,9 +63,6 @@ pub async fn serve(args: &ServeArgs) -> Result<()> {
     }
     check(&services, args)?;
     let shutdown = Shutdown::on_signals()?;
-    if args.until_stdin_closes {
-        stop_with_stdin(&shutdown);
-    }
     let mut logs = None;
     let mut running = Vec::new();
     for which in services {
@@ -118,20 +111,6 @@ fn check(services: &[Which], args: &ServeArgs) -> Result<()> {
         return Ok(());
     }
     Err(ConfigError { problems }.into())
-}
-
-/// A supervisor holds the other end of standard input; when it is gone, so is the reason to serve.
-fn stop_with_stdin(shutdown: &Shutdown) {
-    let shutdown = shutdown.clone();
-    // A thread and not a task: a read that blocks must not hold up the end of the runtime.
-    std::thread::spawn(move || {
-        let mut discarded = [0; 64];
-        while std::io::stdin()
-            .read(&mut discarded)
-            .is_ok_and(|read| read > 0)
-        {}
-        shutdown.begin();
-    });
 }
 
 fn sources(args: &ServeArgs, which: Which) -> Result<Sources> {

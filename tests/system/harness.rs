@@ -1,7 +1,7 @@
 //! A platform of one's own: `reeve up` in a temporary folder, on ports of its own.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -10,10 +10,21 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
+use crate::processes::{Processes, alive, tree};
+
 /// The executable under test.
 pub const REEVE: &str = env!("CARGO_BIN_EXE_reeve");
 /// The root of the repository.
 pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// The services, as `reeve serve` names them.
+pub const SERVICES: [&str; 5] = [
+    "agent-registry",
+    "task-queue",
+    "workflow-engine",
+    "finance",
+    "incident",
+];
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -30,18 +41,35 @@ pub struct Platform {
 impl Platform {
     /// Starts one and waits until it is ready.
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        // The servers' user must reach it.
-        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(folder.path(), open).expect("its owner may open it");
+        Self::start_with(Path::new(REEVE))
+    }
+
+    /// The same with another file as the executable.
+    pub fn start_with(program: &Path) -> Self {
         for _ in 0..20 {
-            let offset = NEXT_OFFSET.fetch_add(20, Ordering::Relaxed) + pick();
-            let mut child = spawn(&folder, offset);
-            if wait_ready(&mut child, &folder) {
-                return Self { child, folder };
+            let folder = open_folder();
+            let child = spawn(program, &folder, next_offset());
+            // Owned before it is waited for, so that it ends with a test that waits in vain.
+            let mut platform = Self { child, folder };
+            if platform.wait_ready() {
+                return platform;
             }
+            eprintln!("{}", platform.said());
         }
-        panic!("no platform came up:\n{}", log(&folder));
+        panic!("no platform came up");
+    }
+
+    fn wait_ready(&mut self) -> bool {
+        let (services, env) = (self.home().join("services.json"), self.home().join("env"));
+        eventually("the platform", || {
+            let ended = self.child.try_wait().expect("its status").is_some();
+            (ended || (services.exists() && env.exists())).then_some(!ended)
+        })
+    }
+
+    /// What `reeve up` has printed.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.folder.path().join("up.log")).unwrap_or_default()
     }
 
     /// The folder of `reeve up --home`.
@@ -113,27 +141,20 @@ impl Platform {
         signal(self.pid_of(service), Signal::KILL);
     }
 
-    /// Asks the platform to stop, and returns what is left of its processes.
-    pub fn stop(mut self) -> Vec<u32> {
-        let services = [
-            "agent-registry",
-            "task-queue",
-            "workflow-engine",
-            "finance",
-            "incident",
-        ];
-        let pids: Vec<_> = services
-            .iter()
-            .map(|service| self.pid_of(service))
-            .collect();
+    /// Asks the platform to stop, and waits until none of its processes is left.
+    pub fn stop(mut self) {
+        let processes = tree(self.child.id());
+        for service in SERVICES {
+            assert!(processes.contains_key(&self.pid_of(service)), "{service}");
+        }
         signal(self.child.id(), Signal::INT);
         let status = self.child.wait().expect("reeve up ends");
         assert!(
             status.success(),
             "reeve up ended with {status}:\n{}",
-            log(&self.folder)
+            self.said()
         );
-        pids.into_iter().filter(|pid| is_alive(*pid)).collect()
+        require_gone(&processes);
     }
 }
 
@@ -143,14 +164,8 @@ impl Drop for Platform {
         let _ = self.child.wait();
         if std::thread::panicking() {
             // Where to look, once the folder is gone.
-            for name in [
-                "up",
-                "task-queue",
-                "workflow-engine",
-                "finance",
-                "incident",
-                "agent-registry",
-            ] {
+            eprintln!("--- up\n{}", self.said());
+            for name in SERVICES {
                 let path = self.home().join(format!("logs/{name}.log"));
                 let text = fs::read_to_string(path).unwrap_or_default();
                 let last: Vec<_> = text.lines().rev().take(15).collect();
@@ -161,14 +176,24 @@ impl Drop for Platform {
     }
 }
 
-fn pick() -> u16 {
-    // Two test processes at the same time begin at different places.
-    u16::try_from(std::process::id() % 900).expect("below 900") * 20
+/// A temporary folder that the servers' user can reach.
+pub fn open_folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(folder.path(), open).expect("its owner may open it");
+    folder
 }
 
-fn spawn(folder: &TempDir, offset: u16) -> Child {
+/// A --port-offset for one platform.
+pub fn next_offset() -> u16 {
+    // Two test processes at the same time begin at different places.
+    let first = u16::try_from(std::process::id() % 900).expect("below 900") * 20;
+    NEXT_OFFSET.fetch_add(20, Ordering::Relaxed) + first
+}
+
+fn spawn(program: &Path, folder: &TempDir, offset: u16) -> Child {
     let log = fs::File::create(folder.path().join("up.log")).expect("a log");
-    Command::new(REEVE)
+    Command::new(program)
         .args(["up", "--port-offset", &offset.to_string()])
         .arg("--home")
         .arg(folder.path().join("home"))
@@ -180,19 +205,6 @@ fn spawn(folder: &TempDir, offset: u16) -> Child {
         .expect("reeve starts")
 }
 
-fn wait_ready(child: &mut Child, folder: &TempDir) -> bool {
-    let services = folder.path().join("home/services.json");
-    let env = folder.path().join("home/env");
-    eventually("the platform", || {
-        let ended = child.try_wait().expect("its status").is_some();
-        (ended || (services.exists() && env.exists())).then_some(!ended)
-    })
-}
-
-fn log(folder: &TempDir) -> String {
-    fs::read_to_string(folder.path().join("up.log")).unwrap_or_default()
-}
-
 /// Sends a signal; a process that has ended is no error.
 pub fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
@@ -200,16 +212,11 @@ pub fn signal(pid: u32, signal: Signal) {
     }
 }
 
-/// Whether a process is there and is not a zombie.
-pub fn is_alive(pid: u32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return false;
-    };
-    !stat
-        .rsplit(") ")
-        .next()
-        .unwrap_or_default()
-        .starts_with('Z')
+/// Waits until none of these processes is left.
+pub fn require_gone(processes: &Processes) {
+    eventually("everything to have ended", || {
+        alive(processes).is_empty().then_some(())
+    });
 }
 
 /// Asks until there is an answer.

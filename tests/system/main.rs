@@ -6,4 +6,6 @@ mod crash;
 mod demo;
 mod harness;
 mod lifecycle;
+mod processes;
+mod rpc;
 mod stock_client;

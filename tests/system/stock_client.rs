@@ -28,10 +28,10 @@ fn python() -> PathBuf {
 fn run(command: &mut Command, what: &str) {
     let output = command
         .output()
-        .unwrap_or_else(|error| panic!("cannot {what}: {error}"));
+        .unwrap_or_else(|error| panic!("cannot {what} (scripts/setup.sh --tests helps): {error}"));
     assert!(
         output.status.success(),
-        "cannot {what}: {}",
+        "cannot {what} (scripts/setup.sh --tests helps): {}",
         String::from_utf8_lossy(&output.stderr)
     );
 }

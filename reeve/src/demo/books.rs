@@ -30,9 +30,6 @@ pub struct Account {
     pub budget_id: String,
 }
 
-/// Attempts that the workflow's tasks take: five steps, one of them twice.
-const ATTEMPTS: i64 = 6;
-
 /// Sets prices and a budget.
 pub async fn open<W: Write>(stage: &mut Stage<'_, W>) -> Result<Account> {
     let channel = stage.session.channel(Service::Finance)?;
@@ -68,9 +65,13 @@ pub async fn open<W: Write>(stage: &mut Stage<'_, W>) -> Result<Account> {
     })
 }
 
-/// Shows the costs, bills them and books the payment.
-pub async fn bill<W: Write>(stage: &mut Stage<'_, W>, account: &Account) -> Result<()> {
-    let costs = costs(stage, account).await?;
+/// Shows the costs of the attempts that were made, bills them and books the payment.
+pub async fn bill<W: Write>(
+    stage: &mut Stage<'_, W>,
+    account: &Account,
+    attempts: i64,
+) -> Result<()> {
+    let costs = costs(stage, account, attempts).await?;
     for row in &costs.rows {
         let outcome = row.key.to_lowercase();
         stage.say(format!(
@@ -86,6 +87,7 @@ pub async fn bill<W: Write>(stage: &mut Stage<'_, W>, account: &Account) -> Resu
         .first()
         .map(|total| money(Some(total)))
         .unwrap_or_default();
+    let charged: i64 = costs.rows.iter().map(|row| row.record_count).sum();
     let budget = budget(stage, account).await?;
     stage.say(format!(
         "budget: {} of {} spent, {} on hold",
@@ -95,7 +97,7 @@ pub async fn bill<W: Write>(stage: &mut Stage<'_, W>, account: &Account) -> Resu
     ))?;
     stage.note(
         "costs",
-        format!("{total} for {ATTEMPTS} attempts, held and then spent from the budget"),
+        format!("{total} for {charged} attempts, held and then spent from the budget"),
     );
     let body = json!({"projectId": account.project_id, "dimension": "COST_DIMENSION_TASK"});
     stage.grpcurl(
@@ -112,6 +114,7 @@ pub async fn bill<W: Write>(stage: &mut Stage<'_, W>, account: &Account) -> Resu
 async fn costs<W: Write>(
     stage: &Stage<'_, W>,
     account: &Account,
+    attempts: i64,
 ) -> Result<GetCostSummaryResponse> {
     let session = stage.session.clone();
     let channel = session.channel(Service::Finance)?;
@@ -125,7 +128,7 @@ async fn costs<W: Write>(
             async move {
                 let summary = answer(client.get_cost_summary(session.request(request?)).await)?;
                 let records: i64 = summary.rows.iter().map(|row| row.record_count).sum();
-                Ok((records >= ATTEMPTS).then_some(summary))
+                Ok((records >= attempts).then_some(summary))
             }
         })
         .await

@@ -11,11 +11,12 @@ use reeve_contracts::identity::v1::CreateApiKeyRequest;
 use reeve_contracts::identity::v1::identity_service_client::IdentityServiceClient;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
 use super::stage::Stage;
 use crate::client::session::{Service, answer};
+use crate::lifeline;
 
 const ROLES: [(&str, &str); 3] = [
     ("lint", "quality"),
@@ -25,18 +26,26 @@ const ROLES: [(&str, &str); 3] = [
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The agents' processes; killed when this is dropped.
-pub struct Fleet(Vec<Child>);
+#[derive(Default)]
+pub struct Fleet(Vec<Agent>);
+
+struct Agent {
+    child: Child,
+    // The agent stops when this closes, however the demo ends. It is kept outside `child`, whose first
+    // wait would close it.
+    _lifeline: Option<ChildStdin>,
+}
 
 impl Fleet {
     /// Starts the three and waits until they are ready for work.
-    pub async fn start<W: Write>(stage: &mut Stage<'_, W>) -> Result<Self> {
+    pub async fn start<W: Write>(&mut self, stage: &mut Stage<'_, W>) -> Result<()> {
         let key = agent_key(stage).await?;
-        let program = std::env::current_exe()?;
-        let mut children = Vec::new();
+        let program = lifeline::program()?;
         for (role, kind) in ROLES {
             let log = std::fs::File::create(stage.folder.join(format!("agent-{role}.log")))?;
-            let child = Command::new(&program)
-                .args(["agent", "run", "--capability", role, "--type", kind])
+            let mut child = Command::new(&program)
+                .args(["--until-stdin-closes", "agent", "run"])
+                .args(["--capability", role, "--type", kind])
                 .args(["--name", &format!("{role}-{}", stage.run)])
                 .args(["--concurrency", "2"])
                 .arg("--exec")
@@ -46,34 +55,41 @@ impl Fleet {
                 ))
                 .env("REEVE_API_KEY", &key)
                 .envs(stage.session.variables())
-                .stdin(Stdio::null())
+                .stdin(Stdio::piped())
                 .stdout(log.try_clone()?)
                 .stderr(log)
                 .process_group(0)
                 .kill_on_drop(true)
                 .spawn()
                 .with_context(|| format!("cannot start the agent {role}"))?;
-            children.push(child);
+            self.0.push(Agent {
+                _lifeline: child.stdin.take(),
+                child,
+            });
         }
         for (role, _) in ROLES {
             wait_active(stage, &format!("{role}-{}", stage.run), role).await?;
         }
         stage.note(
             "agents",
-            format!("{} registered, ACTIVE, in their own processes", ROLES.len()),
+            format!(
+                "{} registered, ACTIVE, in their own processes",
+                self.0.len()
+            ),
         );
         stage.grpcurl(
             Service::AgentRegistry,
             "reeve.agent.v1.AgentService/ListAgents",
             &json!({}),
         );
-        Ok(Self(children))
+        Ok(())
     }
 
     /// Asks the agents to leave, which they do in order.
     pub async fn stop(mut self) {
-        for child in &self.0 {
-            let pid = child
+        for agent in &self.0 {
+            let pid = agent
+                .child
                 .id()
                 .and_then(|id| i32::try_from(id).ok())
                 .and_then(Pid::from_raw);
@@ -81,7 +97,7 @@ impl Fleet {
                 let _ = kill_process(pid, Signal::TERM);
             }
         }
-        for child in &mut self.0 {
+        for Agent { child, .. } in &mut self.0 {
             if timeout(STOP_PATIENCE, child.wait()).await.is_err() {
                 let _ = child.kill().await;
             }

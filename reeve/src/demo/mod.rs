@@ -21,7 +21,7 @@ use clap::Args;
 use crate::client::output::Format;
 use crate::client::session::{Session, SessionArgs};
 use crate::home::Home;
-use crate::up::{Platform, Stop};
+use crate::up::{Platform, Stop, ports};
 use stage::Stage;
 
 const INPUTS: [&str; 4] = [
@@ -35,10 +35,10 @@ const INPUTS: [&str; 4] = [
 #[derive(Debug, Clone, Args)]
 pub struct DemoArgs {
     /// Folder for data, logs and results.
-    #[arg(long, default_value = crate::home::FOLDER)]
+    #[arg(long, env = crate::home::VARIABLE, default_value = crate::home::FOLDER)]
     pub home: PathBuf,
     /// Move every port by this much.
-    #[arg(long, env = "PORT_OFFSET")]
+    #[arg(long, env = "PORT_OFFSET", value_parser = ports::offset())]
     pub port_offset: Option<u16>,
     /// Wait this long before the approval, so that there is time to look around.
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
@@ -65,14 +65,12 @@ pub async fn run(args: &DemoArgs, out: &mut impl Write) -> Result<()> {
                 platform = Platform::start(home.clone(), args.port_offset) => platform?,
                 () = stop.wait() => bail!("interrupted"),
             };
-            platform.describe_ports(out)?;
+            // A terminal that is gone is no reason to leave without stopping what was started.
+            let _ = platform.describe_ports(out);
             Some(platform)
         }
     };
-    let shown = tokio::select! {
-        shown = show(&home, args, out) => shown,
-        () = stop.wait() => Err(anyhow::anyhow!("interrupted")),
-    };
+    let shown = show(&home, args, &mut stop, out).await;
     if let Some(platform) = started {
         platform.stop().await?;
     }
@@ -98,7 +96,7 @@ fn running_here(home: &Home) -> Option<u32> {
     (home.services_file().exists() && home.env_file().exists()).then_some(pid)
 }
 
-async fn show(home: &Home, args: &DemoArgs, out: &mut impl Write) -> Result<()> {
+async fn show(home: &Home, args: &DemoArgs, stop: &mut Stop, out: &mut impl Write) -> Result<()> {
     let session = Session::of_home(
         home,
         &SessionArgs {
@@ -112,20 +110,31 @@ async fn show(home: &Home, args: &DemoArgs, out: &mut impl Write) -> Result<()> 
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make {}", folder.display()))?;
     let mut stage = Stage::new(out, session, run, folder);
+    let mut fleet = fleet::Fleet::default();
+    let played = tokio::select! {
+        played = play(&mut stage, &mut fleet, Duration::from_secs(args.hold)) => played,
+        () = stop.wait() => Err(anyhow::anyhow!("interrupted")),
+    };
+    fleet.stop().await;
+    played?;
+    stage.summary()
+}
 
+async fn play<W: Write>(
+    stage: &mut Stage<'_, W>,
+    fleet: &mut fleet::Fleet,
+    hold: Duration,
+) -> Result<()> {
     stage.title("1. Agents register, each a process of its own")?;
-    let fleet = fleet::Fleet::start(&mut stage).await?;
-    let account = books::open(&mut stage).await?;
+    fleet.start(stage).await?;
+    let account = books::open(stage).await?;
 
     stage.title("2. A workflow over this repository's own files")?;
-    ship::ship(&mut stage, &account, Duration::from_secs(args.hold)).await?;
+    let attempts = ship::ship(stage, &account, hold).await?;
 
     stage.title("3. What it cost, down to an invoice")?;
-    books::bill(&mut stage, &account).await?;
+    books::bill(stage, &account, attempts).await?;
 
     stage.title("4. A broken manifest becomes an incident")?;
-    trouble::break_and_mend(&mut stage, &account).await?;
-
-    fleet.stop().await;
-    stage.summary()
+    trouble::break_and_mend(stage, &account).await
 }

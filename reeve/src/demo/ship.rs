@@ -2,15 +2,16 @@
 //! change applied.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use reeve_contracts::workflow::v1::approval_service_client::ApprovalServiceClient;
 use reeve_contracts::workflow::v1::workflow_service_client::WorkflowServiceClient;
 use reeve_contracts::workflow::v1::{
     CreateWorkflowRequest, DecideApprovalRequest, ExecutionState, ExecutionStatus,
-    GetApprovalRequest, GetExecutionRequest, StartExecutionRequest, StepState, Workflow,
+    GetApprovalRequest, GetExecutionRequest, StartExecutionRequest, StepState, StepType, Workflow,
 };
 use serde_json::{Value as Json, json};
 
@@ -21,12 +22,12 @@ use crate::client::session::{Service, answer};
 
 const DEFINITION: &str = include_str!("../../../examples/workflows/ship-manifests.json");
 
-/// Runs the workflow over the sound manifest, to its end.
+/// Runs the workflow over the sound manifest, to its end. Returns how many attempts its tasks took.
 pub async fn ship<W: Write>(
     stage: &mut Stage<'_, W>,
     account: &Account,
     hold: Duration,
-) -> Result<()> {
+) -> Result<i64> {
     let channel = stage.session.channel(Service::WorkflowEngine)?;
     let mut client = WorkflowServiceClient::new(channel);
     let workflow: Workflow = input::parse(DEFINITION)?;
@@ -44,10 +45,12 @@ pub async fn ship<W: Write>(
     ))?;
 
     let execution_id = start(stage, account, "examples/manifests/web.yaml").await?;
-    let state = follow(stage, &execution_id, hold).await?;
-    if state != ExecutionState::Completed {
-        bail!("the execution ended {}", state.as_str_name());
+    let ended = follow(stage, &execution_id, hold).await?;
+    if ended.state() != ExecutionState::Completed {
+        bail!("the execution ended {}", ended.state().as_str_name());
     }
+    let tally = Tally::of(&ended);
+    tally.require_all()?;
     let applied = stage.folder.join("applied/web.yaml");
     let text = std::fs::read_to_string(&applied).context("the change was not applied")?;
     let line = text
@@ -59,10 +62,7 @@ pub async fn ship<W: Write>(
         applied.display(),
         line.trim()
     ))?;
-    stage.note(
-        "workflow",
-        "COMPLETED: 4 checks and changes, 1 retry, 1 step skipped, 1 approval",
-    );
+    stage.note("workflow", format!("COMPLETED: {tally}"));
     let body = json!({"executionId": execution_id});
     stage.grpcurl(
         Service::WorkflowEngine,
@@ -80,7 +80,61 @@ pub async fn ship<W: Write>(
         "reeve.task.v1.TaskService/ListTasks",
         &tasks,
     );
-    Ok(())
+    Ok(tally.attempts)
+}
+
+/// What an execution went through.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    /// Tasks that were completed.
+    tasks: i64,
+    /// Attempts that all tasks took.
+    attempts: i64,
+    /// Attempts after the first of a step.
+    retries: i64,
+    skipped: i64,
+    approvals: i64,
+}
+
+impl Tally {
+    fn of(status: &ExecutionStatus) -> Self {
+        let mut tally = Self::default();
+        for step in &status.steps {
+            match (step.r#type(), step.state()) {
+                (_, StepState::Skipped) => tally.skipped += 1,
+                (StepType::Approval, StepState::Completed) => tally.approvals += 1,
+                (StepType::Task, state) => {
+                    tally.tasks += i64::from(state == StepState::Completed);
+                    tally.attempts += i64::from(step.attempt);
+                    tally.retries += i64::from(step.attempt.saturating_sub(1).max(0));
+                }
+                _ => {}
+            }
+        }
+        tally
+    }
+
+    /// Fails when the workflow did not show what it is there to show.
+    fn require_all(&self) -> Result<()> {
+        for (count, what) in [
+            (self.retries, "retry"),
+            (self.skipped, "skipped step"),
+            (self.approvals, "approval"),
+        ] {
+            ensure!(count > 0, "the workflow ran without a {what}: {self}");
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} tasks done in {} attempts, retries: {}, skipped steps: {}, approvals: {}",
+            self.tasks, self.attempts, self.retries, self.skipped, self.approvals
+        )
+    }
 }
 
 /// Starts an execution over a manifest.
@@ -110,11 +164,12 @@ pub async fn start<W: Write>(
 }
 
 /// Shows every change of a step, and approves when a person is asked, until the execution ends.
+/// Returns how it stands then.
 pub async fn follow<W: Write>(
     stage: &mut Stage<'_, W>,
     execution_id: &str,
     hold: Duration,
-) -> Result<ExecutionState> {
+) -> Result<ExecutionStatus> {
     let mut seen = HashMap::new();
     loop {
         let status = status(stage, execution_id).await?;
@@ -123,7 +178,7 @@ pub async fn follow<W: Write>(
             status.state(),
             ExecutionState::Pending | ExecutionState::Running | ExecutionState::Paused
         ) {
-            return Ok(status.state());
+            return Ok(status);
         }
         for step in &status.steps {
             if step.state() == StepState::WaitingApproval && !step.approval_id.is_empty() {
@@ -216,4 +271,42 @@ async fn approve<W: Write>(stage: &mut Stage<'_, W>, approval_id: &str) -> Resul
 
 fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use reeve_contracts::workflow::v1::StepStatus;
+
+    use super::*;
+
+    fn step(r#type: StepType, state: StepState, attempt: i32) -> StepStatus {
+        StepStatus {
+            r#type: r#type.into(),
+            state: state.into(),
+            attempt,
+            ..StepStatus::default()
+        }
+    }
+
+    #[test]
+    fn counts_what_an_execution_went_through() {
+        let mut status = ExecutionStatus {
+            steps: vec![
+                step(StepType::Task, StepState::Completed, 1),
+                step(StepType::Task, StepState::Completed, 2),
+                step(StepType::Transform, StepState::Skipped, 0),
+                step(StepType::Approval, StepState::Completed, 1),
+            ],
+            ..ExecutionStatus::default()
+        };
+        let tally = Tally::of(&status);
+        assert_eq!(
+            tally.to_string(),
+            "2 tasks done in 3 attempts, retries: 1, skipped steps: 1, approvals: 1"
+        );
+        tally.require_all().unwrap();
+        status.steps[1].attempt = 1;
+        let refusal = Tally::of(&status).require_all().unwrap_err().to_string();
+        assert!(refusal.contains("without a retry"), "{refusal}");
+    }
 }

@@ -12,7 +12,7 @@ use reeve_contracts::incident::v1::{
     ListIncidentsRequest, ResolveIncidentRequest, StartInvestigationRequest,
     VerifyResolutionRequest,
 };
-use reeve_contracts::workflow::v1::ExecutionState;
+use reeve_contracts::workflow::v1::{ExecutionState, StepState};
 use serde_json::json;
 use tonic::transport::Channel;
 
@@ -25,14 +25,29 @@ use crate::client::session::{Service, answer};
 /// Runs the workflow over the broken manifest, and works off what comes of it.
 pub async fn break_and_mend<W: Write>(stage: &mut Stage<'_, W>, account: &Account) -> Result<()> {
     let execution_id = start(stage, account, "examples/manifests/broken.yaml").await?;
-    let state = follow(stage, &execution_id, Duration::ZERO).await?;
-    if state != ExecutionState::Failed {
+    let ended = follow(stage, &execution_id, Duration::ZERO).await?;
+    if ended.state() != ExecutionState::Failed {
         bail!(
             "the execution over a broken manifest ended {}",
-            state.as_str_name()
+            ended.state().as_str_name()
         );
     }
-    stage.note("broken run", "FAILED once its retries were used up");
+    let failed = ended
+        .steps
+        .iter()
+        .find(|step| step.state() == StepState::Failed)
+        .context("no step of the failed execution failed")?;
+    let code = failed.error.as_ref().map(|error| error.code.as_str());
+    stage.note(
+        "broken run",
+        format!(
+            "FAILED: {} after attempt {} of {}, {}",
+            failed.step_id,
+            failed.attempt,
+            failed.max_attempts,
+            code.unwrap_or_default()
+        ),
+    );
     let channel = stage.session.channel(Service::Incident)?;
     let incident = opened(stage, account, &channel).await?;
     stage.say(format!("incident opened by itself: {}", incident.title))?;
@@ -96,12 +111,33 @@ async fn work_off<W: Write>(
         "incidentId": incident_id, "reason": "INCIDENT_CLOSE_REASON_COMPLETED",
     }))?;
     let closed = answer(client.close_incident(session.request(request)).await)?;
-    stage.say("acknowledged, investigated, resolved, verified and closed")?;
-    stage.note(
-        "response",
-        "acknowledged, resolved with root cause, verified, closed",
-    );
-    closed.incident.context("no incident came back")
+    let closed = closed.incident.context("no incident came back")?;
+    let response = response(&closed);
+    stage.say(&response)?;
+    stage.note("response", response);
+    Ok(closed)
+}
+
+/// What the record of an incident says was done about it.
+fn response(incident: &Incident) -> String {
+    let resolution = incident.resolution.as_ref();
+    let status = incident
+        .status()
+        .as_str_name()
+        .trim_start_matches("INCIDENT_STATUS_");
+    let cause = resolution.map_or("", |resolution| resolution.root_cause.as_str());
+    let verified = resolution.is_some_and(|resolution| resolution.verified);
+    let done = [
+        (incident.acknowledge_time.is_some(), "acknowledged"),
+        (incident.resolve_time.is_some(), "resolved"),
+        (!cause.is_empty(), "root cause named"),
+        (verified, "verified"),
+    ];
+    let done: Vec<_> = done
+        .into_iter()
+        .filter_map(|(holds, what)| holds.then_some(what))
+        .collect();
+    format!("{status}: {}", done.join(", "))
 }
 
 async fn postmortem<W: Write>(

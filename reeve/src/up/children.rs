@@ -7,13 +7,14 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 use tokio::process::{Child, ChildStdin, Command};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::ports::{Ports, SERVICES};
 use crate::home::Home;
+use crate::lifeline;
 
 /// How long a service may take to become ready.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -46,6 +47,8 @@ pub struct ServiceChild {
     lifeline: Option<ChildStdin>,
     started: Instant,
     pause: Duration,
+    // Once the process has ended: when it starts again, and why it has to.
+    due: Option<(Instant, String)>,
     restarts: u32,
 }
 
@@ -67,6 +70,7 @@ impl ServiceChild {
             child,
             started: Instant::now(),
             pause: FIRST_PAUSE,
+            due: None,
             restarts: 0,
         })
     }
@@ -107,22 +111,49 @@ impl ServiceChild {
         )
     }
 
-    /// Waits until the process ends, starts it again, and says why.
-    pub async fn revive(&mut self, home: &Home) -> Result<String> {
-        let status = self.child.wait().await?;
+    /// Waits until the process ends, starts it again after a pause, and says what happened. Whoever
+    /// stops waiting may begin again; the pause goes on.
+    pub async fn revive(&mut self, home: &Home) -> String {
+        let (due, ended) = match &self.due {
+            Some(known) => known.clone(),
+            None => self.end().await,
+        };
+        self.due = Some((due, ended.clone()));
+        sleep_until(due).await;
+        match spawn(home, self.name, &self.variables) {
+            Ok(mut child) => {
+                self.lifeline = child.stdin.take();
+                self.child = child;
+                self.due = None;
+                self.started = Instant::now();
+                self.restarts += 1;
+                format!("{} {ended} and was started again", self.name)
+            }
+            Err(error) => {
+                let notice = format!("{error:#}; trying again in {:?}", self.pause);
+                self.due = Some((self.next(), ended));
+                notice
+            }
+        }
+    }
+
+    /// Waits until the process ends. Returns when to start it again, and how it ended.
+    async fn end(&mut self) -> (Instant, String) {
+        let ended = match self.child.wait().await {
+            Ok(status) => format!("ended with {status}"),
+            Err(error) => format!("cannot be watched: {error}"),
+        };
         if self.started.elapsed() > SETTLED {
             self.pause = FIRST_PAUSE;
         }
-        sleep(self.pause).await;
+        (self.next(), ended)
+    }
+
+    /// When to start next; the pause after that is longer.
+    fn next(&mut self) -> Instant {
+        let due = Instant::now() + self.pause;
         self.pause = (self.pause * 2).min(GREATEST_PAUSE);
-        self.child = spawn(home, self.name, &self.variables)?;
-        self.lifeline = self.child.stdin.take();
-        self.started = Instant::now();
-        self.restarts += 1;
-        Ok(format!(
-            "{} ended with {status} and was started again",
-            self.name
-        ))
+        due
     }
 
     /// Asks the process to stop, and insists when it does not. The lifeline stays open meanwhile: its
@@ -149,7 +180,7 @@ fn spawn(home: &Home, name: &str, variables: &[(String, String)]) -> Result<Chil
         .create(true)
         .append(true)
         .open(&path)?;
-    let program = std::env::current_exe().context("cannot find this program again")?;
+    let program = lifeline::program().context("cannot find this program again")?;
     Command::new(program)
         .args(["serve", name, "--until-stdin-closes"])
         .envs(

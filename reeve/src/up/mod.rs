@@ -20,13 +20,13 @@ use crate::home::Home;
 #[derive(Debug, Clone, clap::Args)]
 pub struct UpArgs {
     /// Folder for data, logs and secrets.
-    #[arg(long, default_value = crate::home::FOLDER)]
+    #[arg(long, env = crate::home::VARIABLE, default_value = crate::home::FOLDER)]
     pub home: PathBuf,
     /// Return once everything is ready, and keep running in the background.
     #[arg(long)]
     pub detach: bool,
     /// Move every port by this much; by default the first free step of 100.
-    #[arg(long, env = "PORT_OFFSET")]
+    #[arg(long, env = "PORT_OFFSET", value_parser = ports::offset())]
     pub port_offset: Option<u16>,
 }
 
@@ -34,8 +34,11 @@ pub struct UpArgs {
 #[derive(Debug, Clone, clap::Args)]
 pub struct DownArgs {
     /// Folder that `reeve up` was given.
-    #[arg(long, default_value = crate::home::FOLDER)]
+    #[arg(long, env = crate::home::VARIABLE, default_value = crate::home::FOLDER)]
     pub home: PathBuf,
+    /// Also remove the data of PostgreSQL and Redis, for good.
+    #[arg(long)]
+    pub purge: bool,
 }
 
 /// Runs the platform until a signal, or starts it in the background.
@@ -49,15 +52,11 @@ pub async fn up(args: &UpArgs, out: &mut impl std::io::Write) -> Result<()> {
         platform = Platform::start(home, args.port_offset) => platform?,
         () = stop.wait() => return Ok(()),
     };
-    platform.describe(out)?;
+    // A terminal that is gone is no reason to leave without stopping what was started.
+    let _ = platform.describe(out);
     let ended = platform.run(&mut stop, out).await;
-    writeln!(out, "stopping…")?;
-    platform_stopped(ended, out)
-}
-
-fn platform_stopped(ended: Result<()>, out: &mut impl std::io::Write) -> Result<()> {
     if ended.is_ok() {
-        writeln!(out, "everything that was started has stopped")?;
+        let _ = writeln!(out, "everything that was started has stopped");
     }
     ended
 }
@@ -70,7 +69,7 @@ async fn detach(home: &Home, args: &UpArgs, out: &mut impl std::io::Write) -> Re
     let _ = std::fs::remove_file(home.services_file());
     let log = home.log("up")?;
     let file = std::fs::File::create(&log)?;
-    let mut command = std::process::Command::new(std::env::current_exe()?);
+    let mut command = std::process::Command::new(crate::lifeline::program()?);
     command.arg("up").arg("--home").arg(&args.home);
     if let Some(offset) = args.port_offset {
         command.arg("--port-offset").arg(offset.to_string());
@@ -102,15 +101,24 @@ async fn detach(home: &Home, args: &UpArgs, out: &mut impl std::io::Write) -> Re
 }
 
 /// `reeve down`: stops what `reeve up` started with the same home.
-pub async fn down(path: &std::path::Path, out: &mut impl std::io::Write) -> Result<()> {
-    let Some(pid) = path
-        .is_dir()
-        .then(|| reeve_launcher::holder(&path.join("servers")))
-        .flatten()
-    else {
-        writeln!(out, "nothing runs here")?;
-        return Ok(());
-    };
+pub async fn down(args: &DownArgs, out: &mut impl std::io::Write) -> Result<()> {
+    let servers = args.home.join("servers");
+    match reeve_launcher::holder(&servers) {
+        Some(pid) => stop_process(pid, &servers, out).await?,
+        None => writeln!(out, "nothing runs here")?,
+    }
+    if args.purge {
+        reeve_launcher::purge(&servers)?;
+        writeln!(out, "its data is removed")?;
+    }
+    Ok(())
+}
+
+async fn stop_process(
+    pid: u32,
+    servers: &std::path::Path,
+    out: &mut impl std::io::Write,
+) -> Result<()> {
     let process = i32::try_from(pid)
         .ok()
         .and_then(rustix::process::Pid::from_raw);
@@ -118,7 +126,7 @@ pub async fn down(path: &std::path::Path, out: &mut impl std::io::Write) -> Resu
     rustix::process::kill_process(process, rustix::process::Signal::TERM)
         .with_context(|| format!("cannot stop process {pid}"))?;
     let deadline = Instant::now() + Duration::from_secs(60);
-    while reeve_launcher::holder(&path.join("servers")).is_some() {
+    while reeve_launcher::holder(servers).is_some() {
         if Instant::now() > deadline {
             bail!("process {pid} has not stopped after a minute");
         }
@@ -132,6 +140,8 @@ pub async fn down(path: &std::path::Path, out: &mut impl std::io::Write) -> Resu
 pub struct Stop {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    // None when whoever started this process had it ignore that its terminal closes.
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 impl Stop {
@@ -140,14 +150,35 @@ impl Stop {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: (!ignores_hangup())
+                .then(|| signal(SignalKind::hangup()))
+                .transpose()?,
         })
     }
 
-    /// Returns at Ctrl-C or SIGTERM.
+    /// Returns at Ctrl-C, at SIGTERM, and when the terminal closes.
     pub async fn wait(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => drop(hangup.recv().await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = hangup => {}
         }
     }
+}
+
+/// Whether this process was started to ignore SIGHUP, as `nohup` does. Only Linux tells.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Signal 1 is the lowest bit.
+    mask.is_some_and(|mask| mask & 1 == 1)
 }

@@ -1,6 +1,7 @@
 //! The whole platform: two servers, five services and the files that tell of them.
 
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use reeve_launcher::{Options, PrivateServers};
@@ -14,6 +15,8 @@ use crate::schemas;
 
 /// The database of the private PostgreSQL.
 const DATABASE: &str = "reeve";
+/// How often the servers are looked at.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 /// A running platform. Dropping it kills what is left of it.
 pub struct Platform {
@@ -71,26 +74,37 @@ impl Platform {
         format!("127.0.0.1:{}", self.choice.ports[index].grpc)
     }
 
-    /// Restarts what dies until a signal, then stops everything.
+    /// Restarts what dies until a signal, then stops everything. It stops everything too when a
+    /// server cannot be started again.
     pub async fn run(mut self, stop: &mut Stop, out: &mut impl Write) -> Result<()> {
-        loop {
-            let event = tokio::select! {
-                () = stop.wait() => None,
-                event = first_death(&mut self.children, &self.home) => Some(event),
+        let mut looks = tokio::time::interval(LOOK_PERIOD);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let failure = loop {
+            let notice = tokio::select! {
+                () = stop.wait() => break None,
+                notice = first_death(&mut self.children, &self.home) => notice,
+                _ = looks.tick() => match self.revive_server() {
+                    Ok(None) => continue,
+                    Ok(Some(notice)) => notice,
+                    Err(error) => break Some(error),
+                },
             };
-            match event {
-                Some(Ok(notice)) => {
-                    writeln!(out, "{notice}")?;
-                    self.write_services()?;
-                    self.servers.check()?;
-                }
-                Some(Err(error)) => {
-                    self.stop().await?;
-                    return Err(error);
-                }
-                None => return self.stop().await,
+            // Neither a terminal that is gone nor a full disk is a reason to stop.
+            let _ = writeln!(out, "{notice}");
+            if let Err(error) = self.write_services() {
+                let _ = writeln!(out, "{error:#}");
             }
-        }
+        };
+        let _ = writeln!(out, "stopping…");
+        let stopped = self.stop().await;
+        failure.map_or(stopped, Err)
+    }
+
+    /// Starts PostgreSQL or Redis again when it has ended, and says why it had.
+    fn revive_server(&mut self) -> Result<Option<String>> {
+        let ended = tokio::task::block_in_place(|| self.servers.revive())
+            .context("a server has ended and cannot be started again")?;
+        Ok(ended.map(|ended| format!("{ended}\nIt was started again.")))
     }
 
     /// Stops the services, then the servers.
@@ -161,7 +175,7 @@ impl Platform {
 }
 
 /// Waits for the first child that dies, and starts it again.
-async fn first_death(children: &mut [ServiceChild], home: &Home) -> Result<String> {
+async fn first_death(children: &mut [ServiceChild], home: &Home) -> String {
     let deaths = children
         .iter_mut()
         .map(|child| Box::pin(child.revive(home)));

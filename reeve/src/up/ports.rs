@@ -17,6 +17,8 @@ const FIRST_GRPC: u16 = 7101;
 const FIRST_ADMIN: u16 = 9101;
 const STEP: u16 = 100;
 const TRIES: u16 = 15;
+/// With it the last port is still one.
+const GREATEST_OFFSET: u16 = 56_000;
 
 /// Two ports of one service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,11 @@ pub struct Choice {
     pub ports: [Ports; 5],
     /// Says which port was taken and how to choose others.
     pub notice: Option<String>,
+}
+
+/// Reads an offset from the command line.
+pub fn offset() -> impl clap::builder::TypedValueParser<Value = u16> {
+    clap::value_parser!(u16).range(0..=i64::from(GREATEST_OFFSET))
 }
 
 /// The usual ports moved by `offset` or, without one, by the first step at which all are free.
@@ -64,6 +71,7 @@ pub fn choose(offset: Option<u16>) -> Result<Choice> {
 }
 
 fn shifted(offset: u16) -> [Ports; 5] {
+    let offset = offset.min(GREATEST_OFFSET);
     [0, 1, 2, 3, 4].map(|index| Ports {
         grpc: FIRST_GRPC + offset + index,
         admin: FIRST_ADMIN + offset + index,
@@ -91,14 +99,32 @@ mod tests {
 
     #[test]
     fn refuses_a_chosen_offset_that_is_taken() {
-        let held = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let port = held.local_addr().expect("bound").port();
-        if let Some(offset) = port.checked_sub(FIRST_GRPC) {
-            let refusal = choose(Some(offset))
-                .err()
-                .expect("the port is taken")
-                .to_string();
-            assert!(refusal.contains(&port.to_string()), "{refusal}");
-        }
+        let (offset, _held) = (30_000..GREATEST_OFFSET)
+            .find_map(|offset| {
+                let port = FIRST_GRPC + offset;
+                Some((offset, TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?))
+            })
+            .expect("a free port");
+        let refusal = choose(Some(offset))
+            .err()
+            .expect("the port is taken")
+            .to_string();
+        let port = FIRST_GRPC + offset;
+        assert!(refusal.contains(&port.to_string()), "{refusal}");
+    }
+
+    #[test]
+    fn an_offset_never_leads_beyond_the_last_port() {
+        use clap::builder::TypedValueParser as _;
+        let read = |text: &str| {
+            offset().parse_ref(
+                &clap::Command::new("reeve"),
+                None,
+                std::ffi::OsStr::new(text),
+            )
+        };
+        assert_eq!(read("56000").expect("in range"), GREATEST_OFFSET);
+        assert!(read("56001").is_err() && read("60000").is_err());
+        assert_eq!(shifted(GREATEST_OFFSET)[4].admin, 65_105);
     }
 }
