@@ -1,6 +1,7 @@
 //! A platform of one's own: `reeve up` in a temporary folder, on ports of its own.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -29,8 +30,9 @@ pub const SERVICES: [&str; 5] = [
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Offsets that no other platform of this process uses, away from where `make up` goes first.
-static NEXT_OFFSET: AtomicU16 = AtomicU16::new(20_000);
+/// Offsets that no other platform of this process uses: beyond where `make up` goes, and below the
+/// ports that the system gives to whoever asks for any.
+static NEXT_OFFSET: AtomicU16 = AtomicU16::new(3_000);
 
 /// A running `reeve up`; stopped when dropped.
 pub struct Platform {
@@ -184,11 +186,17 @@ pub fn open_folder() -> TempDir {
     folder
 }
 
-/// A --port-offset for one platform.
+/// A --port-offset for one platform, at which every port was free a moment ago.
 pub fn next_offset() -> u16 {
     // Two test processes at the same time begin at different places.
-    let first = u16::try_from(std::process::id() % 900).expect("below 900") * 20;
-    NEXT_OFFSET.fetch_add(20, Ordering::Relaxed) + first
+    let first = u16::try_from(std::process::id() % 500).expect("below 500") * 36;
+    let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    (0..100)
+        .map(|_| NEXT_OFFSET.fetch_add(10, Ordering::Relaxed) + first)
+        .find(|offset| {
+            (0..5).all(|index| free(7101 + offset + index) && free(9101 + offset + index))
+        })
+        .expect("free ports")
 }
 
 fn spawn(program: &Path, folder: &TempDir, offset: u16) -> Child {

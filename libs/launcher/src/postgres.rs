@@ -316,6 +316,12 @@ mod tests {
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
+        // For an instant a program that has just been started has no arguments.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while command_line(child.id()).is_empty() {
+            assert!(Instant::now() < deadline, "it has no arguments");
+            pause(Duration::from_millis(1));
+        }
         fs::write(data.join("postmaster.pid"), format!("{}\n", child.id())).unwrap();
         child
     }
