@@ -18,8 +18,6 @@ pub const PAGE: (f32, f32) = (595.28, 841.89);
 pub const MARGIN: f32 = 50.0;
 /// Where text begins.
 pub const TOP: f32 = 56.0;
-/// Where it ends; below is the footer.
-pub const BOTTOM: f32 = PAGE.1 - 78.0;
 /// The right edge of text.
 pub const RIGHT: f32 = PAGE.0 - MARGIN;
 
@@ -77,10 +75,17 @@ pub struct Canvas<'fonts> {
     /// The fonts, for measuring.
     pub fonts: &'fonts Fonts,
     pages: Vec<Vec<Mark>>,
+    page: usize,
     footer: Vec<String>,
     /// Where the next thing goes.
     pub y: f32,
 }
+
+/// A page and how far down on it.
+pub type Place = (usize, f32);
+
+/// From line to line of the footer.
+const FOOT_LEADING: f32 = 10.0;
 
 impl<'fonts> Canvas<'fonts> {
     /// An empty first page.
@@ -88,19 +93,42 @@ impl<'fonts> Canvas<'fonts> {
         Self {
             fonts,
             pages: vec![Vec::new()],
+            page: 0,
             footer: Vec::new(),
             y: TOP,
         }
     }
 
-    /// Begins a page when `height` does not fit on this one; whether it did.
+    /// Goes on to the next page when `height` does not fit on this one; whether it did.
     pub fn ensure(&mut self, height: f32) -> bool {
-        let full = self.y + height > BOTTOM && self.y > TOP;
+        let full = self.y + height > self.bottom() && self.y > TOP;
         if full {
-            self.pages.push(Vec::new());
+            self.page += 1;
             self.y = TOP;
+            if self.page == self.pages.len() {
+                self.pages.push(Vec::new());
+            }
         }
         full
+    }
+
+    /// Where text ends; below is the footer.
+    pub fn bottom(&self) -> f32 {
+        self.foot_top() - 26.0
+    }
+
+    fn foot_top(&self) -> f32 {
+        PAGE.1 - 32.0 - FOOT_LEADING * self.footer.len().max(2) as f32
+    }
+
+    /// Where the next thing goes.
+    pub fn place(&self) -> Place {
+        (self.page, self.y)
+    }
+
+    /// Goes back to a place, for what stands beside what follows it, or on from there.
+    pub fn go(&mut self, place: Place) {
+        (self.page, self.y) = place;
     }
 
     /// Writes on the baseline `y`.
@@ -139,13 +167,41 @@ impl<'fonts> Canvas<'fonts> {
         marks.filter_map(text).collect()
     }
 
+    /// Where every text of a page is, with its footer: left, right, and the baseline.
+    #[cfg(test)]
+    pub fn extents(&self) -> Vec<(f32, f32, f32, String)> {
+        let mut extents = Vec::new();
+        for page in &self.pages {
+            let mut foot = Vec::new();
+            self.foot(&mut foot, 1, 1);
+            for mark in page.iter().chain(&foot) {
+                let Mark::Text {
+                    at,
+                    align,
+                    style,
+                    text,
+                } = mark
+                else {
+                    continue;
+                };
+                let width = self.fonts.width(style.weight, style.size, text);
+                let left = match align {
+                    Align::Left => at.0,
+                    Align::Right => at.0 - width,
+                };
+                extents.push((left, left + width, at.1, text.clone()));
+            }
+        }
+        extents
+    }
+
     /// What stands at the foot of every page.
     pub fn set_footer(&mut self, lines: Vec<String>) {
         self.footer = lines;
     }
 
     fn put(&mut self, mark: Mark) {
-        if let Some(page) = self.pages.last_mut() {
+        if let Some(page) = self.pages.get_mut(self.page) {
             page.push(mark);
         }
     }
@@ -175,7 +231,7 @@ impl<'fonts> Canvas<'fonts> {
             size: 7.5,
             ink: GREY,
         };
-        let y = PAGE.1 - 52.0;
+        let y = self.foot_top();
         marks.push(Mark::Area {
             at: (MARGIN, y),
             size: (RIGHT - MARGIN, 0.6),
@@ -190,7 +246,7 @@ impl<'fonts> Canvas<'fonts> {
                 style,
                 text,
             });
-            baseline += 10.0;
+            baseline += FOOT_LEADING;
         }
         let text = format!("Page {number} of {count}");
         marks.push(Mark::Text {

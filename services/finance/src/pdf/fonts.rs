@@ -1,9 +1,10 @@
 //! The two fonts, and text shaped with them.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 
 use krilla::text::{Font, GlyphId, KrillaGlyph};
-use rustybuzz::{Direction, Face, UnicodeBuffer};
+use rustybuzz::{Direction, Face, GlyphBuffer, Script, ShapePlan, UnicodeBuffer};
 
 static REGULAR: &[u8] = include_bytes!("../../fonts/Roboto-Regular.ttf");
 static BOLD: &[u8] = include_bytes!("../../fonts/Roboto-Bold.ttf");
@@ -26,6 +27,8 @@ pub struct Fonts {
 /// One font, as the shaper and as the writer know it.
 pub struct Typeface {
     face: Face<'static>,
+    /// What shaping needs to know of a script, which takes longer to find out than to use.
+    plans: RefCell<Vec<(Script, ShapePlan)>>,
     /// For the writer.
     pub font: Font,
 }
@@ -46,7 +49,8 @@ impl Fonts {
         let read = |data: &'static [u8]| {
             let face = Face::from_slice(data, 0).ok_or("a font cannot be read")?;
             let font = Font::new(data.into(), 0).ok_or("a font cannot be embedded")?;
-            Ok::<_, String>(Typeface { face, font })
+            let plans = RefCell::default();
+            Ok::<_, String>(Typeface { face, plans, font })
         };
         Ok(Self {
             regular: read(REGULAR)?,
@@ -130,6 +134,19 @@ impl Typeface {
         printable
     }
 
+    fn glyphs(&self, buffer: UnicodeBuffer) -> GlyphBuffer {
+        let (script, language) = (buffer.script(), buffer.language());
+        let mut plans = self.plans.borrow_mut();
+        let known = plans.iter().position(|(known, _)| *known == script);
+        let at = known.unwrap_or_else(|| {
+            let (face, direction) = (&self.face, buffer.direction());
+            let plan = ShapePlan::new(face, direction, Some(script), language.as_ref(), &[]);
+            plans.push((script, plan));
+            plans.len() - 1
+        });
+        rustybuzz::shape_with_plan(&self.face, &plans[at].1, buffer)
+    }
+
     /// Places the glyphs of a text, from left to right.
     pub fn shape(&self, text: &str) -> Shaped {
         let text = self.printable(text);
@@ -137,7 +154,7 @@ impl Typeface {
         buffer.push_str(&text);
         buffer.guess_segment_properties();
         buffer.set_direction(Direction::LeftToRight);
-        let output = rustybuzz::shape(&self.face, &[], buffer);
+        let output = self.glyphs(buffer);
         let em = self.font.units_per_em();
         let starts: Vec<usize> = output
             .glyph_infos()

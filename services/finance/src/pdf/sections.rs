@@ -1,6 +1,8 @@
 //! The parts of the document, from top to bottom.
 
-use super::canvas::{ACCENT, Align, Canvas, DARK, GREY, Ink, MARGIN, RIGHT, Style, WASH, WHITE};
+use super::canvas::{
+    ACCENT, Align, Canvas, DARK, GREY, Ink, MARGIN, Place, RIGHT, Style, WASH, WHITE,
+};
 use super::fonts::Weight;
 use super::format;
 use super::table::table;
@@ -31,15 +33,37 @@ const SMALL: Style = Style {
 /// From line to line.
 pub const LEADING: f32 = 12.5;
 
+/// Lines of the footer, at most.
+const MOST_FOOT: usize = 4;
+
 /// Fills the pages.
 pub fn compose(canvas: &mut Canvas<'_>, invoice: &Invoice) {
-    canvas.set_footer(footer(invoice));
+    let about = footer(invoice);
+    let whole = foot(canvas, &about);
     header(canvas, invoice);
     parties(canvas, invoice);
     table(canvas, invoice);
     totals(canvas, invoice);
     terms(canvas, invoice);
     notes(canvas, invoice);
+    if !whole {
+        block(canvas, "COMPANY", &about);
+    }
+}
+
+/// Sets the footer, as far as it fits; whether all of it does.
+fn foot(canvas: &mut Canvas<'_>, lines: &[String]) -> bool {
+    // Beside it is the number of the page.
+    let width = RIGHT - MARGIN - 80.0;
+    let wrap = |line: &String| canvas.fonts.wrap(Weight::Regular, 7.5, line, width);
+    let mut wrapped: Vec<_> = lines.iter().flat_map(wrap).collect();
+    let whole = wrapped.len() <= MOST_FOOT;
+    if !whole {
+        wrapped.truncate(MOST_FOOT - 1);
+        wrapped.push("…".to_owned());
+    }
+    canvas.set_footer(wrapped);
+    whole
 }
 
 fn footer(invoice: &Invoice) -> Vec<String> {
@@ -77,18 +101,30 @@ fn header(canvas: &mut Canvas<'_>, invoice: &Invoice) {
         size: 15.0,
         ink: ACCENT,
     };
-    let mut y = canvas.y + 8.0;
-    for line in canvas
-        .fonts
-        .wrap(Weight::Bold, 15.0, &company.legal_name, 290.0)
-    {
-        canvas.text(MARGIN, y, Align::Left, name, &line);
-        y += 18.0;
-    }
-    for line in format::address(&company.address) {
-        canvas.text(MARGIN, y, Align::Left, SMALL, &line);
-        y += 11.0;
-    }
+    let start = canvas.place();
+    title(canvas, invoice);
+    let beside = canvas.place();
+    canvas.go(start);
+    canvas.y += 8.0;
+    column(
+        canvas,
+        std::slice::from_ref(&company.legal_name),
+        name,
+        290.0,
+        18.0,
+    );
+    column(
+        canvas,
+        &format::address(&company.address),
+        SMALL,
+        290.0,
+        11.0,
+    );
+    below(canvas, beside);
+    canvas.y += 22.0;
+}
+
+fn title(canvas: &mut Canvas<'_>, invoice: &Invoice) {
     let title = Style {
         weight: Weight::Bold,
         size: 26.0,
@@ -105,7 +141,26 @@ fn header(canvas: &mut Canvas<'_>, invoice: &Invoice) {
     if let Some((word, ink)) = stamp(invoice.status) {
         badge(canvas, top + 27.0, word, ink);
     }
-    canvas.y = y.max(top + 48.0) + 22.0;
+    canvas.y = top + 48.0;
+}
+
+/// Writes lines one below the other, wrapped, over as many pages as they take.
+fn column(canvas: &mut Canvas<'_>, lines: &[String], style: Style, width: f32, leading: f32) {
+    for line in lines.iter().filter(|line| !line.is_empty()) {
+        for part in canvas.fonts.wrap(style.weight, style.size, line, width) {
+            canvas.ensure(leading);
+            canvas.text(MARGIN, canvas.y, Align::Left, style, &part);
+            canvas.y += leading;
+        }
+    }
+}
+
+/// Goes on below what stands side by side.
+fn below(canvas: &mut Canvas<'_>, beside: Place) {
+    let here = canvas.place();
+    if beside > here {
+        canvas.go(beside);
+    }
 }
 
 fn stamp(status: InvoiceStatus) -> Option<(&'static str, Ink)> {
@@ -131,38 +186,37 @@ fn badge(canvas: &mut Canvas<'_>, y: f32, word: &str, ink: Ink) {
 }
 
 fn parties(canvas: &mut Canvas<'_>, invoice: &Invoice) {
-    let top = canvas.y;
     let client = &invoice.document.client;
-    canvas.text(MARGIN, top, Align::Left, LABEL, "BILL TO");
-    let mut y = top + 15.0;
+    canvas.ensure(LEADING * 6.0);
+    let start = canvas.place();
+    canvas.text(MARGIN, canvas.y, Align::Left, LABEL, "BILL TO");
+    canvas.y += 15.0;
     let name = Style { size: 11.0, ..BOLD };
-    for line in canvas
-        .fonts
-        .wrap(Weight::Bold, 11.0, &client.client_name, 230.0)
-    {
-        canvas.text(MARGIN, y, Align::Left, name, &line);
-        y += 14.0;
-    }
+    column(
+        canvas,
+        std::slice::from_ref(&client.client_name),
+        name,
+        230.0,
+        14.0,
+    );
     let mut lines = vec![client.company.clone()];
     lines.extend(format::address(&client.address));
     if !client.tax_id.is_empty() {
         lines.push(format!("Tax number {}", client.tax_id));
     }
     lines.extend([client.contact_email.clone(), client.contact_phone.clone()]);
-    for line in lines.iter().filter(|line| !line.is_empty()) {
-        for part in canvas.fonts.wrap(Weight::Regular, BODY.size, line, 230.0) {
-            canvas.text(MARGIN, y, Align::Left, BODY, &part);
-            y += LEADING;
-        }
-    }
-    let bottom = details(canvas, top, invoice);
-    canvas.y = y.max(bottom) + 20.0;
+    column(canvas, &lines, BODY, 230.0, LEADING);
+    let beside = canvas.place();
+    canvas.go(start);
+    details(canvas, invoice);
+    below(canvas, beside);
+    canvas.y += 20.0;
 }
 
-fn details(canvas: &mut Canvas<'_>, top: f32, invoice: &Invoice) -> f32 {
+fn details(canvas: &mut Canvas<'_>, invoice: &Invoice) {
     let left = 330.0;
-    canvas.text(left, top, Align::Left, LABEL, "DETAILS");
-    let mut y = top + 15.0;
+    canvas.text(left, canvas.y, Align::Left, LABEL, "DETAILS");
+    canvas.y += 15.0;
     let issued = invoice
         .issue_time
         .map_or_else(|| "–".to_owned(), format::day);
@@ -184,14 +238,16 @@ fn details(canvas: &mut Canvas<'_>, top: f32, invoice: &Invoice) -> f32 {
         ("Currency", invoice.currency().to_string()),
     ];
     for (label, value) in facts {
-        canvas.text(left, y, Align::Left, Style { ink: GREY, ..BODY }, label);
+        canvas.ensure(LEADING);
+        let grey = Style { ink: GREY, ..BODY };
+        canvas.text(left, canvas.y, Align::Left, grey, label);
         let lines = canvas.fonts.wrap(Weight::Regular, BODY.size, &value, 145.0);
         for line in lines {
-            canvas.text(RIGHT, y, Align::Right, BODY, &line);
-            y += LEADING + 1.5;
+            canvas.ensure(LEADING);
+            canvas.text(RIGHT, canvas.y, Align::Right, BODY, &line);
+            canvas.y += LEADING + 1.5;
         }
     }
-    y
 }
 
 fn totals(canvas: &mut Canvas<'_>, invoice: &Invoice) {

@@ -6,11 +6,14 @@ use reeve_money::Decimal;
 
 use super::render;
 use crate::domain::billing::{CustomLine, Rules, bill};
-use crate::domain::invoice::{Address, Client, Company, Document, Invoice, Number, Terms};
+use crate::domain::invoice::{
+    Address, BankAccount, Client, Company, Document, Invoice, Number, Terms,
+};
 use crate::domain::invoice_status::InvoiceStatus;
 use crate::domain::rate_card::UnitPrice;
 use crate::domain::totals::TaxCategory;
 use crate::operations::read::FullInvoice;
+use crate::pdf::canvas::{MARGIN, PAGE, RIGHT};
 use crate::pdf::fonts::{Fonts, Weight};
 
 fn full(lines: usize, client_name: &str) -> FullInvoice {
@@ -211,5 +214,88 @@ fn every_part_of_the_document_is_drawn() {
     let bytes = render(&sample).unwrap();
     if let Ok(path) = std::env::var("REEVE_INVOICE_SAMPLE") {
         std::fs::write(path, bytes).unwrap();
+    }
+}
+
+/// An invoice with every text as long as it may be, each of `letter` alone, and how many letters
+/// that are on its pages, footers aside.
+fn at_its_limits(letter: &str) -> (FullInvoice, usize) {
+    let mut counted = 0;
+    let mut text = |length: usize, times: usize| {
+        counted += length * times;
+        letter.repeat(length)
+    };
+    let mut sample = full(1, "");
+    let address = |text: &mut dyn FnMut(usize, usize) -> String| Address {
+        lines: (0..4).map(|_| text(200, 1)).collect(),
+        postal_code: text(20, 1),
+        city: text(100, 1),
+        region: text(100, 1),
+        country_code: "DE".into(),
+    };
+    let document = &mut sample.invoice.document;
+    document.client = Client {
+        client_name: text(200, 1),
+        contact_email: text(200, 1),
+        contact_phone: text(50, 1),
+        company: text(200, 1),
+        address: address(&mut text),
+        tax_id: text(50, 1),
+        ..Client::default()
+    };
+    sample.invoice.client_id = text(100, 1);
+    document.company = Company {
+        // At the top, and once more with what the footer has no room for.
+        legal_name: text(200, 2),
+        address: address(&mut text),
+        tax_id: text(50, 1),
+        registration_number: text(100, 1),
+        contact_email: text(200, 1),
+        contact_phone: text(50, 1),
+        website: text(200, 1),
+        bank_account: BankAccount {
+            holder: text(200, 1),
+            account_number: text(50, 1),
+            bank_code: text(50, 1),
+            bank_name: text(200, 1),
+        },
+    };
+    document.terms.note = text(1_000, 1);
+    document.notes = text(2_000, 1);
+    sample.invoice.lines[0].description = text(500, 1);
+    sample.invoice.lines[0].unit = text(50, 1);
+    let mut lines = sample.invoice.lines[0].clone();
+    lines.description = format!("{letter}\n").repeat(250);
+    lines.unit = String::new();
+    sample.invoice.lines.push(lines);
+    (sample, counted + 250)
+}
+
+#[test]
+fn texts_of_any_length_stay_on_the_pages() {
+    let fonts = Fonts::load().unwrap();
+    for letter in ["W", "中"] {
+        let (sample, expected) = at_its_limits(letter);
+        let mut canvas = super::canvas::Canvas::new(&fonts);
+        super::sections::compose(&mut canvas, &sample.invoice);
+        let drawn: usize = canvas
+            .drawn_text()
+            .iter()
+            .map(|text| text.matches(letter).count())
+            .sum();
+        assert_eq!(drawn, expected, "nothing is dropped");
+        for (left, right, y, text) in canvas.extents() {
+            let within =
+                left >= MARGIN - 0.5 && right <= RIGHT + 0.5 && y > 20.0 && y < PAGE.1 - 9.0;
+            assert!(within, "{text:?} is at {left}..{right}, {y}");
+        }
+        let foot = canvas.bottom();
+        for (.., y, text) in canvas.extents() {
+            let footer = y > foot + 26.0;
+            assert!(
+                footer || y <= foot,
+                "{text:?} is at {y}, the footer begins at {foot}"
+            );
+        }
     }
 }
