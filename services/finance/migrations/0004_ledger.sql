@@ -11,7 +11,9 @@ create table ledger_account (
     -- The sum of the account's entries; VerifyLedger adds them up again.
     balance     numeric(28,10) not null,
     create_time timestamptz    not null,
-    constraint ledger_account_code_unique unique (tenant_id, code, currency)
+    constraint ledger_account_code_unique unique (tenant_id, code, currency),
+    -- What an entry refers to.
+    constraint ledger_account_place_unique unique (id, tenant_id, currency)
 );
 alter table ledger_account enable row level security;
 alter table ledger_account force row level security;
@@ -40,10 +42,13 @@ create table ledger_entry (
     journal_id uuid           not null references ledger_journal (id),
     line       integer        not null check (line >= 0),
     tenant_id  uuid           not null,
-    account_id uuid           not null references ledger_account (id),
+    account_id uuid           not null,
     currency   char(3)        not null,
     amount     numeric(28,10) not null check (amount <> 0),
-    primary key (journal_id, line)
+    primary key (journal_id, line),
+    -- An entry is on an account of its own tenant and currency.
+    constraint ledger_entry_account foreign key (account_id, tenant_id, currency)
+        references ledger_account (id, tenant_id, currency)
 );
 alter table ledger_entry enable row level security;
 alter table ledger_entry force row level security;

@@ -9,7 +9,9 @@ from ledger_entry where tenant_id = $1
 group by currency having sum(amount) <> 0
 union all
 select 'BALANCE_DIFFERS', a.id::text, a.balance::text, coalesce(sum(e.amount), 0)::text
-from ledger_account a left join ledger_entry e on e.account_id = a.id
+from ledger_account a
+left join ledger_entry e
+  on (e.account_id, e.tenant_id, e.currency) = (a.id, a.tenant_id, a.currency)
 where a.tenant_id = $1
 group by a.id having a.balance <> coalesce(sum(e.amount), 0)
 union all
@@ -18,20 +20,26 @@ from budget b left join hold h on h.tenant_id = b.tenant_id and h.state = 'HELD'
 where b.tenant_id = $1
 group by b.id having b.reserved <> coalesce(sum(h.amount), 0)
 union all
--- Minor units have as many digits as the currency says, which the application knows: it gives the
--- currencies of the tenant's invoices with their factor.
-select 'RECEIVABLE_DIFFERS', owed.currency, coalesce(booked.amount, 0)::text, owed.amount::text
+-- By client, since one may not make up for another, and from both sides: what is booked without an
+-- invoice that is owed is as wrong as the other way round. Minor units have as many digits as the
+-- currency says, which the application knows: it gives the currencies of the tenant's invoices with
+-- their factor.
+select 'RECEIVABLE_DIFFERS', coalesce(owed.currency, booked.currency) || ' '
+           || coalesce(owed.client_id, booked.client_id),
+       coalesce(booked.amount, 0)::text, coalesce(owed.amount, 0)::text
 from (
-    select i.currency::text as currency,
+    select i.client_id, i.currency::text as currency,
            sum((i.total_minor - i.paid_minor)::numeric) / max(c.factor) as amount
     from invoice i
     join unnest($2::text[], $3::bigint[]) as c (currency, factor) on c.currency = i.currency
     where i.tenant_id = $1 and i.issue_time is not null and i.cancel_time is null
-    group by i.currency
+    group by i.client_id, i.currency
 ) owed
-left join (
-    select currency::text as currency, sum(balance) as amount from ledger_account
-    where tenant_id = $1 and starts_with(code, 'assets:receivable:') group by currency
-) booked on booked.currency = owed.currency
-where coalesce(booked.amount, 0) <> owed.amount
+full join (
+    select substr(code, char_length('assets:receivable:') + 1) as client_id,
+           currency::text as currency, balance as amount
+    from ledger_account
+    where tenant_id = $1 and starts_with(code, 'assets:receivable:')
+) booked on (booked.client_id, booked.currency) = (owed.client_id, owed.currency)
+where coalesce(booked.amount, 0) <> coalesce(owed.amount, 0)
 limit 100
