@@ -188,6 +188,7 @@ async fn invoice<W: Write>(stage: &mut Stage<'_, W>, account: &Account) -> Resul
     let request = IssueInvoiceRequest {
         invoice_id: draft.id,
         etag: draft.etag,
+        ..IssueInvoiceRequest::default()
     };
     let issued = answer(client.issue_invoice(stage.session.request(request)).await)?;
     let invoice = issued.invoice.context("no invoice came back")?;

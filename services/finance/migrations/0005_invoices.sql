@@ -233,10 +233,12 @@ revoke delete on invoice from finance_app;
 -- One row for each series and year. Its lock is what makes numbers gapless: it is taken last in the
 -- transaction that issues, so nothing slow happens under it.
 create table invoice_series (
-    tenant_id   uuid    not null,
-    series      text    not null,
-    fiscal_year integer not null,
-    last        bigint  not null check (last >= 1),
+    tenant_id       uuid        not null,
+    series          text        not null,
+    fiscal_year     integer     not null,
+    last            bigint      not null check (last >= 1),
+    -- The latest time of issue, before which no further number is dated.
+    last_issue_time timestamptz not null,
     primary key (tenant_id, series, fiscal_year)
 );
 alter table invoice_series enable row level security;

@@ -6,11 +6,15 @@ use reeve_ids::{HoldId, InvoiceId};
 use reeve_money::{Cost, Currency, Money, MoneyError};
 use reeve_status::{Code, Fault, Reason};
 
-use crate::domain::Forbidden;
 use crate::domain::budget::{Budget, HoldState};
 use crate::domain::invoice::PaymentRefused;
 use crate::domain::rate_card::MeterKey;
+use crate::domain::{Forbidden, Guard};
 use crate::storage::StoreError;
+
+/// Bytes of missing prices that an answer names. It travels in headers, which clients refuse above
+/// some 8 KiB, and says them three times.
+const MOST_NAMES: usize = 1_000;
 
 /// Why an operation did not happen. Nothing was written, unless the database says that it is
 /// uncertain.
@@ -49,13 +53,15 @@ pub enum Error {
         /// Its id.
         id: String,
         /// Which edge.
-        forbidden: Forbidden,
+        forbidden: Box<Forbidden>,
     },
     /// The etag is stale.
-    #[error("invoice {id} has version {current}")]
+    #[error("{kind} {id} has version {current}")]
     EtagMismatch {
-        /// The invoice.
-        id: InvoiceId,
+        /// Kind of resource.
+        kind: &'static str,
+        /// Its id.
+        id: String,
         /// Its version.
         current: i64,
     },
@@ -146,8 +152,20 @@ impl Error {
         Self::Forbidden {
             kind,
             id: id.to_string(),
-            forbidden,
+            forbidden: Box::new(forbidden),
         }
+    }
+
+    /// Whether the cause may pass by itself: the database is away or busy, and what was to be
+    /// written is not at fault.
+    pub fn is_passing(&self) -> bool {
+        use reeve_postgres::Error::{Conflict, Timeout, Unavailable};
+        let (Self::Store(StoreError::Database(error))
+        | Self::Events(reeve_events::Error::Database(error))) = self
+        else {
+            return false;
+        };
+        matches!(error, Unavailable(_) | Conflict(_) | Timeout(_))
     }
 
     /// An amount that cannot be kept.
@@ -205,11 +223,10 @@ impl From<Error> for Fault {
                 kind,
                 id,
                 forbidden,
-            } => {
-                let Forbidden { from, to, legal } = forbidden;
-                Self::transition_forbidden(kind, id, from, to, &legal)
+            } => transition_forbidden(kind, &id, &forbidden),
+            Error::EtagMismatch { kind, id, current } => {
+                Self::etag_mismatch(kind, id, format!("v{current}"))
             }
-            Error::EtagMismatch { id, current } => Self::etag_mismatch("invoice", id, current),
             Error::RequestIdReused(request_id) => Self::precondition(
                 Reason::RequestIdReused,
                 "REQUEST_ID",
@@ -254,9 +271,39 @@ fn database(error: &reeve_postgres::Error) -> Fault {
     fault
 }
 
+fn transition_forbidden(kind: &str, id: &str, forbidden: &Forbidden) -> Fault {
+    let Forbidden {
+        from,
+        to,
+        legal,
+        guard,
+    } = forbidden;
+    let fault = Fault::transition_forbidden(kind, id, from, to, legal);
+    let subject = format!("{kind}/{id}");
+    match guard {
+        None => fault,
+        Some(Guard::NotIssued) => fault.with_precondition("ISSUED", subject, "is not issued yet"),
+        Some(Guard::Money { paid, pending }) => {
+            let description = format!("{paid} are paid and {pending} pending; neither may be");
+            fault
+                .with_precondition("MONEY", subject, description)
+                .with("paid", paid.amount())
+                .with("pending", pending.amount())
+                .with("currency_code", paid.currency().code())
+        }
+    }
+}
+
 fn price_missing(missing: &[MeterKey]) -> Fault {
-    let names: Vec<_> = missing.iter().map(ToString::to_string).collect();
-    let names = names.join(", ");
+    let mut names = String::new();
+    for (at, key) in missing.iter().map(ToString::to_string).enumerate() {
+        if at > 0 && names.len() + key.len() > MOST_NAMES {
+            names.push_str(&format!(", and {} more", missing.len() - at));
+            break;
+        }
+        names.push_str(if at > 0 { ", " } else { "" });
+        names.push_str(&key);
+    }
     Fault::precondition(
         Reason::PriceMissing,
         "PRICE",

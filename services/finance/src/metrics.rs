@@ -20,6 +20,8 @@ pub struct Counters {
     pub expiries: Counter,
     /// Holds that cost more than was set aside.
     pub overruns: Counter,
+    /// Events of the task queue, and late pricings, that could not be applied.
+    pub set_aside: Counter,
     /// Invoices issued.
     pub invoices: Counter,
     /// Payments completed.
@@ -42,6 +44,10 @@ impl Counters {
             overruns: metrics.counter(
                 "reeve_holds_overrun",
                 "Holds that cost more than was set aside",
+            ),
+            set_aside: metrics.counter(
+                "reeve_costs_set_aside",
+                "Events and late pricings that could not be applied",
             ),
             invoices: metrics.counter("reeve_invoices_issued", "Invoices issued"),
             payments: metrics.counter("reeve_payments_completed", "Payments completed"),

@@ -287,7 +287,7 @@ pub async fn invoice(session: &Session, verb: InvoiceVerb, out: &mut impl Write)
         InvoiceVerb::Issue { invoice_id } => {
             let request = IssueInvoiceRequest {
                 invoice_id,
-                etag: String::new(),
+                ..IssueInvoiceRequest::default()
             };
             let issued = call!(
                 session,

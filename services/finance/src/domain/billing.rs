@@ -1,11 +1,12 @@
 //! Making the lines of an invoice from what work cost and how long it took.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use reeve_ids::{AgentId, ProjectId, TaskId, Uuid};
+use reeve_ids::{AgentId, InvoiceId, ProjectId, TaskId, Uuid};
 use reeve_money::{
     COST_SCALE, Cost, Currency, Decimal, Money, MoneyError, allocate, round_half_away,
 };
 
+use super::GREATEST;
 use super::rate_card::{MeterKey, UnitPrice};
 use super::totals::{Line, LineKind, TaxCategory, Totals, total};
 
@@ -41,8 +42,10 @@ pub struct TimeEntry {
     pub start_time: DateTime<Utc>,
     /// When it ended.
     pub end_time: DateTime<Utc>,
-    /// Whether it is billed.
+    /// Whether it may be billed.
     pub billable: bool,
+    /// The invoice that bills it.
+    pub invoice_id: Option<InvoiceId>,
 }
 
 impl TimeEntry {
@@ -119,6 +122,8 @@ pub struct Bill {
     pub breakdowns: Vec<Breakdown>,
     /// What it consumed.
     pub resources: Vec<ResourceUsage>,
+    /// The time entries that are on its lines.
+    pub billed_time: Vec<Uuid>,
 }
 
 /// Makes a bill. Costs with their markup are rounded together: their sum once, half away from
@@ -134,7 +139,8 @@ pub fn bill(
 ) -> Result<Bill, MoneyError> {
     let mut breakdowns = Vec::new();
     let mut lines = charge_lines(rules, charges, &mut breakdowns)?;
-    lines.extend(time_lines(rules, time, &mut breakdowns)?);
+    let (of_time, billed_time) = time_lines(rules, time, &mut breakdowns)?;
+    lines.extend(of_time);
     share(rules.currency, &mut breakdowns)?;
     for line in custom {
         let net = Cost::of_units(
@@ -155,6 +161,7 @@ pub fn bill(
         totals,
         breakdowns,
         resources: resources(charges)?,
+        billed_time,
     })
 }
 
@@ -187,13 +194,7 @@ fn charge_lines(
     let weights: Vec<_> = billed.iter().map(|cost| cost.decimal()).collect();
     let mut lines = Vec::with_capacity(charges.len());
     for (charge, net) in charges.iter().zip(allocate(whole, &weights)?) {
-        let marked_up = Cost::new(charge.price.amount, rules.currency)?
-            .plus_percent(rules.markup_percent)?
-            .decimal();
-        let price = UnitPrice {
-            amount: marked_up,
-            ..charge.price
-        };
+        let price = marked_up(charge.price, rules.markup_percent)?;
         let (kind, label) = if charge.key.is_model() {
             (LineKind::Model, charge.key.model_label())
         } else {
@@ -215,26 +216,45 @@ fn charge_lines(
     Ok(lines)
 }
 
+/// The price with its markup. Where that has more decimals than a price, it is told for more units:
+/// nothing is lost to rounding.
+fn marked_up(price: UnitPrice, percent: Decimal) -> Result<UnitPrice, MoneyError> {
+    let factor = Decimal::ONE + percent / Decimal::ONE_HUNDRED;
+    let amount = price.amount.checked_mul(factor);
+    let mut marked_up = UnitPrice {
+        amount: amount.ok_or(MoneyError::OutOfRange)?.normalize(),
+        ..price
+    };
+    while marked_up.amount.scale() > COST_SCALE && marked_up.amount < Decimal::from(GREATEST) {
+        marked_up.amount = (marked_up.amount * Decimal::TEN).normalize();
+        marked_up.per_units *= 10;
+    }
+    marked_up.amount = round_half_away(marked_up.amount, COST_SCALE);
+    Ok(marked_up)
+}
+
+/// A line for each agent, and the entries that are on them.
 fn time_lines(
     rules: &Rules,
     time: &[TimeEntry],
     breakdowns: &mut Vec<Breakdown>,
-) -> Result<Vec<Line>, MoneyError> {
+) -> Result<(Vec<Line>, Vec<Uuid>), MoneyError> {
+    let (mut lines, mut billed) = (Vec::new(), Vec::new());
     let Some(rate) = rules.hourly_rate else {
-        return Ok(Vec::new());
+        return Ok((lines, billed));
     };
-    let mut agents: Vec<(AgentId, TimeDelta)> = Vec::new();
+    let mut agents: Vec<(AgentId, Vec<&TimeEntry>)> = Vec::new();
     for entry in time.iter().filter(|entry| entry.billable) {
         match agents
             .iter_mut()
             .find(|(agent, _)| *agent == entry.agent_id)
         {
-            Some((_, sum)) => *sum += entry.duration(),
-            None => agents.push((entry.agent_id, entry.duration())),
+            Some((_, entries)) => entries.push(entry),
+            None => agents.push((entry.agent_id, vec![entry])),
         }
     }
-    let mut lines = Vec::new();
-    for (agent, worked) in agents {
+    for (agent, entries) in agents {
+        let worked: TimeDelta = entries.iter().map(|entry| entry.duration()).sum();
         let micros = Decimal::from(worked.num_microseconds().unwrap_or(i64::MAX));
         let hours = round_half_away(micros / Decimal::from(3_600_000_000_i64), 4);
         if hours.is_zero() {
@@ -250,15 +270,11 @@ fn time_lines(
             unit: "hours".to_owned(),
             ..rules.line(LineKind::Time, hours, price, net)
         });
-        note(
-            breakdowns,
-            LineKind::Time,
-            agent.to_string(),
-            Cost::zero(rules.currency),
-            net,
-        )?;
+        let nothing = Cost::zero(rules.currency);
+        note(breakdowns, LineKind::Time, agent.to_string(), nothing, net)?;
+        billed.extend(entries.iter().map(|entry| entry.id));
     }
-    Ok(lines)
+    Ok((lines, billed))
 }
 
 fn note(
@@ -365,7 +381,7 @@ mod tests {
     fn entry(agent_id: AgentId, seconds: i64, billable: bool) -> TimeEntry {
         let start_time = DateTime::from_timestamp(1_780_000_000, 0).unwrap();
         TimeEntry {
-            id: Uuid::nil(),
+            id: Uuid::now_v7(),
             agent_id,
             task_id: TaskId::new(),
             attempt: 1,
@@ -374,6 +390,7 @@ mod tests {
             start_time,
             end_time: start_time + TimeDelta::seconds(seconds),
             billable,
+            invoice_id: None,
         }
     }
 
@@ -401,6 +418,19 @@ mod tests {
     }
 
     #[test]
+    fn a_marked_up_price_says_what_is_billed() {
+        let mut tiny = charge("a", "375");
+        tiny.quantity = Decimal::from(10_000_000_000_i64);
+        tiny.price.amount = "0.0000000375".parse().unwrap();
+        let bill = bill(&rules("12.5", None), &[tiny], &[], &[]).unwrap();
+        let line = &bill.lines[0];
+        assert_eq!(line.net.amount(), "421.88");
+        assert!(line.price.amount.scale() <= COST_SCALE);
+        let product = line.quantity * line.price.amount / Decimal::from(line.price.per_units);
+        assert_eq!(product, "421.875".parse().unwrap());
+    }
+
+    #[test]
     fn billable_time_is_billed_by_the_hour() {
         let (one, other) = (AgentId::new(), AgentId::new());
         let time = [
@@ -408,6 +438,7 @@ mod tests {
             entry(other, 1, true),
             entry(one, 1_800, true),
             entry(one, 9_000, false),
+            entry(AgentId::new(), 0, true),
         ];
         let with_rate = bill(&rules("0", Some("90")), &[], &time, &[]).unwrap();
         let lines: Vec<_> = with_rate
@@ -422,12 +453,12 @@ mod tests {
                 ("0.0003".into(), "0.03".into())
             ]
         );
-        assert!(
-            bill(&rules("0", None), &[], &time, &[])
-                .unwrap()
-                .lines
-                .is_empty()
-        );
+        let billed: Vec<_> = time[..3].iter().map(|entry| entry.id).collect();
+        let mut found = with_rate.billed_time;
+        found.sort_unstable();
+        assert_eq!(found, billed, "what is on no line stays unbilled");
+        let without = bill(&rules("0", None), &[], &time, &[]).unwrap();
+        assert!(without.lines.is_empty() && without.billed_time.is_empty());
     }
 
     proptest! {

@@ -5,9 +5,9 @@ use reeve_ids::{AgentId, InvoiceId, ProjectId, TenantId};
 use reeve_money::{Currency, Money, MoneyError};
 use serde_json::Value as Json;
 
-use super::Forbidden;
 use super::invoice_status::{Facts, InvoiceStatus, status};
 use super::totals::{Line, Totals};
+use super::{Forbidden, Guard};
 
 /// Where a party is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -274,7 +274,7 @@ impl Invoice {
     /// For a draft or a cancelled one.
     pub fn view(&mut self, now: DateTime<Utc>) -> Result<bool, Forbidden> {
         if self.issue_time.is_none() || self.cancel_time.is_some() {
-            return Err(self.status.forbidden(InvoiceStatus::Viewed));
+            return Err(self.forbidden(InvoiceStatus::Viewed, self.unissued()));
         }
         if self.view_time.is_some() {
             return Ok(false);
@@ -298,7 +298,11 @@ impl Invoice {
             return Ok(false);
         }
         if self.paid.minor() != 0 || open.minor() != 0 {
-            return Err(self.status.forbidden(InvoiceStatus::Cancelled));
+            let guard = Guard::Money {
+                paid: self.paid,
+                pending: open,
+            };
+            return Err(self.forbidden(InvoiceStatus::Cancelled, Some(guard)));
         }
         self.status.become_status(InvoiceStatus::Cancelled)?;
         (self.cancel_time, self.cancel_reason) = (Some(now), reason);
@@ -319,7 +323,10 @@ impl Invoice {
             InvoiceStatus::Paid | Sent | Viewed | PartiallyPaid | Overdue => {
                 Err(PaymentRefused::Overpayment(left))
             }
-            other => Err(PaymentRefused::Status(other.forbidden(InvoiceStatus::Paid))),
+            _ => {
+                let forbidden = self.forbidden(InvoiceStatus::Paid, self.unissued());
+                Err(PaymentRefused::Status(forbidden))
+            }
         }
     }
 
@@ -346,6 +353,34 @@ impl Invoice {
         let before = self.status;
         self.derive(now)?;
         Ok(before != self.status)
+    }
+
+    fn unissued(&self) -> Option<Guard> {
+        (self.status == InvoiceStatus::Draft).then_some(Guard::NotIssued)
+    }
+
+    /// The refusal of a change, with what would be legal of this invoice as it is.
+    fn forbidden(&self, to: InvoiceStatus, guard: Option<Guard>) -> Forbidden {
+        let forbidden = self.status.forbidden(to);
+        let is_legal = |word: &&'static str| {
+            let money_moves = matches!(guard, Some(Guard::Money { .. }));
+            match InvoiceStatus::from_word(word) {
+                Some(InvoiceStatus::Cancelled) => !money_moves,
+                // A draft becomes what its total says.
+                Some(InvoiceStatus::Sent) if self.issue_time.is_none() => {
+                    self.totals.total.minor() > 0
+                }
+                Some(InvoiceStatus::Paid) if self.issue_time.is_none() => {
+                    self.totals.total.minor() == 0
+                }
+                _ => true,
+            }
+        };
+        Forbidden {
+            legal: forbidden.legal.into_iter().filter(is_legal).collect(),
+            guard,
+            ..forbidden
+        }
     }
 
     fn derive(&mut self, now: DateTime<Utc>) -> Result<(), Forbidden> {

@@ -72,6 +72,7 @@ impl InvoiceStatus {
             from: self.as_str(),
             to: to.as_str(),
             legal: self.legal().iter().map(|status| status.as_str()).collect(),
+            guard: None,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The rules of finance, pure: no clock, no database, no wire. `now` is an argument and effects
 //! are data, so every rule can be tested by itself.
 
+use reeve_money::Money;
+
 pub mod billing;
 pub mod budget;
 pub mod invoice;
@@ -12,7 +14,11 @@ pub mod rate_card;
 pub mod totals;
 pub mod usage;
 
-/// A lifecycle that has no such edge.
+/// The greatest count, quantity, price and cost of one line: more is a mistake of whoever reports
+/// it. The books hold sums below 10^18, a million times as much.
+pub const GREATEST: i64 = 1_000_000_000_000;
+
+/// A lifecycle that has no such edge, or an edge whose guard does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forbidden {
     /// The state that it is in.
@@ -21,6 +27,22 @@ pub struct Forbidden {
     pub to: &'static str,
     /// The states that it could go to.
     pub legal: Vec<&'static str>,
+    /// The guard that does not hold.
+    pub guard: Option<Guard>,
+}
+
+/// What forbids an edge that the lifecycle has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// It is not issued yet.
+    NotIssued,
+    /// This much is paid, and this much is on its way.
+    Money {
+        /// Paid.
+        paid: Money,
+        /// On its way.
+        pending: Money,
+    },
 }
 
 /// Declares a closed set of words, as the database and events spell them.

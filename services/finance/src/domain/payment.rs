@@ -86,6 +86,7 @@ impl PaymentStatus {
             from: self.as_str(),
             to: to.as_str(),
             legal: self.legal().iter().map(|status| status.as_str()).collect(),
+            guard: None,
         })
     }
 

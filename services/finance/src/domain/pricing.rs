@@ -1,8 +1,10 @@
-//! What usage costs. One card prices one whole line of usage, or the line has no price.
+//! What usage costs. One card prices one whole line of usage, or the line has no price; all lines
+//! of a report are priced in one currency, so that they have a sum.
 
 use chrono::{DateTime, Utc};
 use reeve_money::{Cost, Currency, Decimal, MoneyError};
 
+use super::GREATEST;
 use super::rate_card::{MeterKey, RateCard, UnitPrice};
 use super::usage::{Meter, Pricing, Usage};
 
@@ -19,49 +21,105 @@ pub struct Charge {
     pub cost: Cost,
 }
 
-/// Prices a line. Of the cards valid at `time` (and in `currency`, when the budget that pays has
-/// one), the newest that prices everything decides; newest is by the start of validity, then by
-/// the time of storing. Without such a card nothing is guessed: the answer names what the newest
-/// card lacks.
+/// Prices the lines of a report at `time`. Of the valid cards the newest that prices all of a line
+/// decides; newest is by the start of validity, then by the time of storing. Without such a card
+/// nothing is guessed: the answer names what the newest card lacks.
 ///
-/// # Errors
-/// When a product is too great to be kept.
+/// The currency is `currency`, when the budget that pays has one. Else it is the first in which
+/// every line has a price, by the newest card that prices a line; or, when there is none, the one
+/// in which most lines have a price.
+///
+/// A line is an error when its numbers are too great to be true.
 pub fn price(
-    usage: &Usage,
+    usages: &[Usage],
     cards: &[RateCard],
     time: DateTime<Utc>,
     currency: Option<Currency>,
-) -> Result<Pricing, MoneyError> {
-    let meters = usage.meters();
+) -> Vec<Result<Pricing, MoneyError>> {
+    let lines: Vec<Vec<Meter>> = usages.iter().map(Usage::meters).collect();
     let mut valid: Vec<&RateCard> = cards
         .iter()
-        .filter(|card| card.is_valid_at(time))
+        .filter(|card| {
+            card.is_valid_at(time)
+                && lines
+                    .iter()
+                    .flatten()
+                    .any(|m| card.prices.contains_key(&m.key))
+        })
         .filter(|card| currency.is_none_or(|currency| card.currency == currency))
         .collect();
     valid.sort_by_key(|card| std::cmp::Reverse((card.valid_from, card.create_time, card.id)));
-    let lacks = |card: &RateCard| -> Vec<MeterKey> {
-        let keys = meters.iter().map(|meter| &meter.key);
-        keys.filter(|key| !card.prices.contains_key(key))
-            .cloned()
-            .collect()
-    };
-    match valid.iter().find(|card| lacks(card).is_empty()) {
-        Some(card) => charge(&meters, card),
+    let mut best: Option<Priced> = None;
+    for currency in currencies(&valid, &lines) {
+        let of_currency = |card: &&RateCard| card.currency == currency;
+        let cards: Vec<_> = valid.iter().copied().filter(of_currency).collect();
+        let priced = Priced::of(&lines, &cards);
+        if best.as_ref().is_none_or(|best| best.count < priced.count) {
+            best = Some(priced);
+        }
+    }
+    best.unwrap_or_else(|| Priced::of(&lines, &valid)).lines
+}
+
+/// The currencies of cards that price a whole line, in the order of the cards.
+fn currencies(cards: &[&RateCard], lines: &[Vec<Meter>]) -> Vec<Currency> {
+    let mut currencies = Vec::new();
+    for card in cards {
+        let whole = lines.iter().any(|meters| lacks(card, meters).is_empty());
+        if whole && !currencies.contains(&card.currency) {
+            currencies.push(card.currency);
+        }
+    }
+    currencies
+}
+
+/// The lines of a report with their prices in one currency.
+struct Priced {
+    lines: Vec<Result<Pricing, MoneyError>>,
+    /// How many have one.
+    count: usize,
+}
+
+impl Priced {
+    fn of(lines: &[Vec<Meter>], cards: &[&RateCard]) -> Self {
+        let lines: Vec<_> = lines.iter().map(|meters| line(meters, cards)).collect();
+        let is_priced =
+            |one: &&Result<Pricing, MoneyError>| matches!(one, Ok(Pricing::Priced { .. }));
+        let count = lines.iter().filter(is_priced).count();
+        Self { lines, count }
+    }
+}
+
+/// Prices one line by the first card that prices all of it.
+fn line(meters: &[Meter], cards: &[&RateCard]) -> Result<Pricing, MoneyError> {
+    match cards.iter().find(|card| lacks(card, meters).is_empty()) {
+        Some(card) => charge(meters, card),
         None => {
             let all = || meters.iter().map(|meter| meter.key.clone()).collect();
             Ok(Pricing::Unpriced {
-                missing: valid.first().map_or_else(all, |card| lacks(card)),
+                missing: cards.first().map_or_else(all, |card| lacks(card, meters)),
             })
         }
     }
 }
 
+fn lacks(card: &RateCard, meters: &[Meter]) -> Vec<MeterKey> {
+    let keys = meters.iter().map(|meter| &meter.key);
+    keys.filter(|key| !card.prices.contains_key(key))
+        .cloned()
+        .collect()
+}
+
 fn charge(meters: &[Meter], card: &RateCard) -> Result<Pricing, MoneyError> {
+    let greatest = Decimal::from(GREATEST);
     let mut charges = Vec::with_capacity(meters.len());
     for meter in meters {
         let Some(price) = card.prices.get(&meter.key).copied() else {
             continue;
         };
+        if meter.quantity > greatest {
+            return Err(MoneyError::OutOfRange);
+        }
         let cost = Cost::of_units(meter.quantity, price.amount, price.per_units, card.currency)?;
         charges.push(Charge {
             key: meter.key.clone(),
@@ -71,6 +129,9 @@ fn charge(meters: &[Meter], card: &RateCard) -> Result<Pricing, MoneyError> {
         });
     }
     let cost = Cost::sum(card.currency, charges.iter().map(|charge| charge.cost))?;
+    if cost.decimal() > greatest {
+        return Err(MoneyError::OutOfRange);
+    }
     Ok(Pricing::Priced {
         rate_card_id: card.id,
         charges,
@@ -127,6 +188,16 @@ mod tests {
             output_tokens: 1,
             ..Usage::default()
         }
+    }
+
+    fn price(
+        usage: &Usage,
+        cards: &[RateCard],
+        time: DateTime<Utc>,
+        currency: Option<Currency>,
+    ) -> Result<Pricing, MoneyError> {
+        let lines = std::slice::from_ref(usage);
+        super::price(lines, cards, time, currency).remove(0)
     }
 
     const BOTH: &[(&str, &str, i64)] = &[
@@ -192,5 +263,54 @@ mod tests {
         assert_eq!(chosen(3, None), Some(euro.id));
         assert_eq!(chosen(3, Some("USD")), Some(old.id));
         assert_eq!(chosen(3, Some("JPY")), None);
+    }
+
+    #[test]
+    fn a_report_is_priced_in_one_currency() {
+        let other = Usage {
+            model: "n".into(),
+            ..usage()
+        };
+        let lines = [usage(), other];
+        let of_other = &[
+            ("n input_tokens", "1", 1_000_000),
+            ("n output_tokens", "1", 1_000_000),
+        ];
+        let euro = card("EUR", 2, BOTH);
+        let (dollar, dollar_other) = (card("USD", 0, BOTH), card("USD", 1, of_other));
+        let chosen = |cards: &[RateCard]| -> Vec<Option<RateCardId>> {
+            let priced = super::price(&lines, cards, start() + TimeDelta::days(3), None);
+            let id = |one: Result<Pricing, MoneyError>| match one.unwrap() {
+                Pricing::Priced { rate_card_id, .. } => Some(rate_card_id),
+                Pricing::Unpriced { .. } => None,
+            };
+            priced.into_iter().map(id).collect()
+        };
+        let all = [dollar.clone(), dollar_other.clone(), euro.clone()];
+        let together = [Some(dollar.id), Some(dollar_other.id)];
+        assert_eq!(
+            chosen(&all),
+            together,
+            "the euros are newer, and price one line"
+        );
+        assert_eq!(
+            chosen(&all[1..]),
+            [Some(euro.id), None],
+            "the newer of two that price one line"
+        );
+    }
+
+    #[test]
+    fn what_is_too_great_to_be_true_has_no_cost() {
+        let dear = [
+            ("m input_tokens", "999999999999", 1),
+            ("m output_tokens", "0", 1),
+        ];
+        let priced = price(&usage(), &[card("USD", 0, &dear)], start(), None);
+        assert_eq!(priced, Err(MoneyError::OutOfRange));
+        let mut many = usage();
+        many.output_tokens = GREATEST + 1;
+        let priced = price(&many, &[card("USD", 0, BOTH)], start(), None);
+        assert_eq!(priced, Err(MoneyError::OutOfRange));
     }
 }

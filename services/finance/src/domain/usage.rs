@@ -5,7 +5,7 @@ use reeve_ids::{
     AgentId, BudgetId, ExecutionId, InvoiceId, ProjectId, RateCardId, TaskId, TenantId, UsageId,
     Uuid,
 };
-use reeve_money::{Cost, Decimal};
+use reeve_money::{Cost, Decimal, MoneyError};
 
 use super::pricing::Charge;
 use super::rate_card::MeterKey;
@@ -190,6 +190,29 @@ impl UsageRecord {
             Pricing::Unpriced { .. } => UsageStatus::Unpriced,
         }
     }
+}
+
+/// What the priced records of one report cost together; nothing when none has a price.
+///
+/// # Errors
+/// When their currencies differ, which those of one report do not, or the sum is out of range.
+pub fn total(records: &[UsageRecord]) -> Result<Option<Cost>, MoneyError> {
+    let mut costs = records.iter().filter_map(UsageRecord::cost);
+    let Some(first) = costs.next() else {
+        return Ok(None);
+    };
+    costs.try_fold(first, Cost::plus).map(Some)
+}
+
+/// Whether a resource's name is taken by what usage has a field for.
+pub fn is_reserved(resource: &str) -> bool {
+    [
+        AGENT_SECONDS,
+        INPUT_TOKENS,
+        CACHED_INPUT_TOKENS,
+        OUTPUT_TOKENS,
+    ]
+    .contains(&resource)
 }
 
 /// The source of what a task's event carried.

@@ -11,10 +11,11 @@ use reeve_contracts::finance::v1::{
 use reeve_ids::{HoldId, Uuid};
 use reeve_money::Cost;
 use reeve_postgres::page;
+use reeve_runtime::answer;
 use reeve_status::{Fault, Violations};
 use tonic::{Request, Response};
 
-use super::{Answer, Shared, asked, call, open, parse, render};
+use super::{Answer, Shared, asked, call, open, parse, render, required};
 use crate::domain::budget::BudgetScope;
 use crate::operations::budgets::{NewBudget, NewHold};
 use crate::storage::budgets::{BudgetFilter, HoldFilter};
@@ -66,9 +67,9 @@ impl BudgetService for BudgetApi {
         let (page, size) = parse::page::<Uuid>(message.page_size, &message.page_token, &bound)?;
         let budgets = self.0.list_budgets(caller.tenant(), filter, page).await;
         let budgets = budgets.map_err(Fault::from)?;
-        let (budgets, next) = page::split(budgets, size, |budget| budget.id.uuid());
+        let (budgets, next) = answer::page(budgets, size, render::budget, |one| one.id.uuid());
         Ok(Response::new(ListBudgetsResponse {
-            budgets: budgets.iter().map(render::budget).collect(),
+            budgets,
             next_page_token: next
                 .map(|key| page::encode(&key, &bound))
                 .unwrap_or_default(),
@@ -95,11 +96,9 @@ impl BudgetService for BudgetApi {
     async fn commit_hold(&self, request: Request<CommitHoldRequest>) -> Answer<CommitHoldResponse> {
         let (caller, message) = open(request)?;
         let (id, actual) = parse_commit(&message)?;
-        let hold = self
-            .0
-            .commit_hold(caller.tenant(), id, actual)
-            .await
-            .map_err(Fault::from)?;
+        let call = call(&caller, "CommitHold", &message.request_id, &message);
+        let ended = self.0.commit_hold(call, id, actual).await;
+        let hold = ended.map_err(Fault::from)?;
         Ok(Response::new(CommitHoldResponse {
             hold: Some(render::hold(&hold)),
         }))
@@ -109,8 +108,12 @@ impl BudgetService for BudgetApi {
         &self,
         request: Request<ReleaseHoldRequest>,
     ) -> Answer<ReleaseHoldResponse> {
-        let (tenant, id) = asked(request, "hold_id", |message| &message.hold_id)?;
-        let hold = self.0.release_hold(tenant, id).await.map_err(Fault::from)?;
+        let (caller, message) = open(request)?;
+        let mut v = Violations::new();
+        parse::request_id(&mut v, &message.request_id);
+        let id = required(parse::id(&mut v, "hold_id", &message.hold_id), v)?;
+        let call = call(&caller, "ReleaseHold", &message.request_id, &message);
+        let hold = self.0.release_hold(call, id).await.map_err(Fault::from)?;
         Ok(Response::new(ReleaseHoldResponse {
             hold: Some(render::hold(&hold)),
         }))
@@ -133,9 +136,9 @@ impl BudgetService for BudgetApi {
             .list_holds(caller.tenant(), filter, page)
             .await
             .map_err(Fault::from)?;
-        let (holds, next) = page::split(holds, size, |hold| hold.id.uuid());
+        let (holds, next) = answer::page(holds, size, render::hold, |hold| hold.id.uuid());
         Ok(Response::new(ListHoldsResponse {
-            holds: holds.iter().map(render::hold).collect(),
+            holds,
             next_page_token: next
                 .map(|key| page::encode(&key, &bound))
                 .unwrap_or_default(),
@@ -215,6 +218,7 @@ fn parse_hold(message: &ReserveBudgetRequest) -> Result<NewHold, Fault> {
 
 fn parse_commit(message: &CommitHoldRequest) -> Result<(HoldId, Cost), Fault> {
     let mut v = Violations::new();
+    parse::request_id(&mut v, &message.request_id);
     let id = parse::id(&mut v, "hold_id", &message.hold_id);
     let actual = parse::cost(&mut v, "actual", message.actual.as_ref());
     match (id, actual) {

@@ -1,14 +1,13 @@
 //! `InvoiceService`.
 
-use reeve_auth::Caller;
 use reeve_contracts::finance::v1::invoice_service_server::InvoiceService;
 use reeve_contracts::finance::v1::{
     self as proto, CancelInvoiceRequest, CancelInvoiceResponse, CreateInvoiceRequest,
     CreateInvoiceResponse, GetInvoiceRequest, GetInvoiceResponse, IssueInvoiceRequest,
-    IssueInvoiceResponse, ListInvoicesRequest, ListInvoicesResponse, MarkInvoiceViewedRequest,
-    MarkInvoiceViewedResponse, RenderInvoiceRequest, RenderInvoiceResponse,
+    IssueInvoiceResponse, ListInvoicesRequest, ListInvoicesResponse, ListTimeEntriesRequest,
+    ListTimeEntriesResponse, MarkInvoiceViewedRequest, MarkInvoiceViewedResponse,
+    RenderInvoiceRequest, RenderInvoiceResponse,
 };
-use reeve_events::Actor;
 use reeve_ids::{InvoiceId, Uuid};
 use reeve_postgres::page;
 use reeve_runtime::answer;
@@ -18,8 +17,10 @@ use tonic::{Request, Response};
 
 use super::{Answer, Shared, asked, call, open, parse, parse_invoice, render_invoice, required};
 use crate::domain::invoice::Invoice;
+use crate::operations::Call;
 use crate::operations::invoice_changes::Change;
 use crate::storage::invoices::InvoiceFilter;
+use crate::storage::time::TimeFilter;
 
 /// The RPCs.
 pub struct InvoiceApi(pub Shared);
@@ -84,12 +85,8 @@ impl InvoiceService for InvoiceApi {
         request: Request<IssueInvoiceRequest>,
     ) -> Answer<IssueInvoiceResponse> {
         let (caller, message) = open(request)?;
-        let change = change(
-            &caller,
-            &message.invoice_id,
-            &message.etag,
-            Violations::new(),
-        )?;
+        let call = call(&caller, "IssueInvoice", &message.request_id, &message);
+        let change = change(call, &message.invoice_id, &message.etag, Violations::new())?;
         let invoice = self.0.issue_invoice(change).await.map_err(Fault::from)?;
         let invoice = Some(self.read(&invoice).await?);
         Ok(Response::new(IssueInvoiceResponse { invoice }))
@@ -100,7 +97,8 @@ impl InvoiceService for InvoiceApi {
         request: Request<MarkInvoiceViewedRequest>,
     ) -> Answer<MarkInvoiceViewedResponse> {
         let (caller, message) = open(request)?;
-        let change = change(&caller, &message.invoice_id, "", Violations::new())?;
+        let call = call(&caller, "MarkInvoiceViewed", "", &message);
+        let change = change(call, &message.invoice_id, &message.etag, Violations::new())?;
         let invoice = self.0.view_invoice(change).await.map_err(Fault::from)?;
         let invoice = Some(self.read(&invoice).await?);
         Ok(Response::new(MarkInvoiceViewedResponse { invoice }))
@@ -113,7 +111,8 @@ impl InvoiceService for InvoiceApi {
         let (caller, message) = open(request)?;
         let mut v = Violations::new();
         let reason = parse::text(&mut v, "reason", &message.reason, (1, 500));
-        let change = change(&caller, &message.invoice_id, &message.etag, v)?;
+        let call = call(&caller, "CancelInvoice", &message.request_id, &message);
+        let change = change(call, &message.invoice_id, &message.etag, v)?;
         let invoice = self
             .0
             .cancel_invoice(change, reason)
@@ -121,6 +120,32 @@ impl InvoiceService for InvoiceApi {
             .map_err(Fault::from)?;
         let invoice = Some(self.read(&invoice).await?);
         Ok(Response::new(CancelInvoiceResponse { invoice }))
+    }
+
+    async fn list_time_entries(
+        &self,
+        request: Request<ListTimeEntriesRequest>,
+    ) -> Answer<ListTimeEntriesResponse> {
+        let (caller, message) = open(request)?;
+        let mut v = Violations::new();
+        let filter = TimeFilter {
+            invoice_id: parse::optional_id(&mut v, "invoice_id", &message.invoice_id),
+            project_id: parse::optional_id(&mut v, "project_id", &message.project_id),
+        };
+        v.finish()?;
+        let bound = format!("{filter:?}");
+        let (page, size) = parse::page(message.page_size, &message.page_token, &bound)?;
+        let entries = self.0.list_time(caller.tenant(), filter, page).await;
+        let entries = entries.map_err(Fault::from)?;
+        let render = render_invoice::time_entry;
+        let (time_entries, next) =
+            answer::page(entries, size, render, |one| (one.start_time, one.id));
+        Ok(Response::new(ListTimeEntriesResponse {
+            time_entries,
+            next_page_token: next
+                .map(|key| page::encode(&key, &bound))
+                .unwrap_or_default(),
+        }))
     }
 
     async fn render_invoice(
@@ -148,16 +173,12 @@ impl InvoiceService for InvoiceApi {
     }
 }
 
-fn change(caller: &Caller, id: &str, etag: &str, mut v: Violations) -> Result<Change, Fault> {
+fn change(call: Call, id: &str, etag: &str, mut v: Violations) -> Result<Change, Fault> {
+    parse::request_id(&mut v, &call.request_id);
     let id: Option<InvoiceId> = parse::id(&mut v, "invoice_id", id);
-    let version = parse_invoice::etag(&mut v, etag);
+    let version = parse::etag(&mut v, etag);
     let id = required(id, v)?;
-    Ok(Change {
-        tenant_id: caller.tenant(),
-        actor: Actor::from(caller),
-        id,
-        version,
-    })
+    Ok(Change { call, id, version })
 }
 
 fn parse_filter(message: &ListInvoicesRequest) -> Result<InvoiceFilter, Fault> {

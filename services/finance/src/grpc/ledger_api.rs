@@ -7,6 +7,7 @@ use reeve_contracts::finance::v1::{
 };
 use reeve_ids::Uuid;
 use reeve_postgres::page;
+use reeve_runtime::answer;
 use reeve_status::{Fault, Violations};
 use tonic::{Request, Response};
 
@@ -42,14 +43,14 @@ impl LedgerService for LedgerApi {
             .list_accounts(caller.tenant(), &prefix, code, page)
             .await;
         let accounts = accounts.map_err(Fault::from)?;
-        let (accounts, next) = page::split(accounts, size, |one| {
+        let (accounts, next) = answer::page(accounts, size, render::account, |one| {
             (
                 one.account.code.clone(),
                 one.balance.currency().code().to_owned(),
             )
         });
         Ok(Response::new(ListAccountsResponse {
-            accounts: accounts.iter().map(render::account).collect(),
+            accounts,
             next_page_token: next
                 .map(|key| page::encode(&key, &bound))
                 .unwrap_or_default(),
@@ -67,10 +68,13 @@ impl LedgerService for LedgerApi {
             parse::page::<(Uuid, i32)>(message.page_size, &message.page_token, &bound)?;
         let entries = self.0.list_entries(caller.tenant(), filter, page).await;
         let entries = entries.map_err(Fault::from)?;
-        let (entries, next) = page::split(entries, size, |one| (one.journal_id, one.line));
-        let entries = entries.iter().map(render::entry).collect::<Result<_, _>>();
+        let rendered = entries
+            .iter()
+            .map(|one| Ok(((one.journal_id, one.line), render::entry(one)?)))
+            .collect::<Result<Vec<_>, Fault>>()?;
+        let (entries, next) = answer::page(rendered, size, |(_, one)| one.clone(), |(key, _)| *key);
         Ok(Response::new(ListEntriesResponse {
-            entries: entries.map_err(Fault::from)?,
+            entries,
             next_page_token: next
                 .map(|key| page::encode(&key, &bound))
                 .unwrap_or_default(),

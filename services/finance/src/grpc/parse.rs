@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
+use crate::domain::GREATEST;
 use crate::operations::read::Page;
 
 /// How far ahead a client's clock may be.
@@ -94,11 +95,16 @@ pub fn resource_name(v: &mut Violations, field: &str, name: &str) -> String {
     name.to_owned()
 }
 
-/// A plain decimal that is not negative.
+/// A plain decimal that is neither negative nor too great to be true.
 pub fn amount(v: &mut Violations, field: &str, value: &str) -> Option<Decimal> {
     let amount = v.take(field, parse_decimal(value))?;
-    v.check(amount >= Decimal::ZERO, field, "must not be negative");
+    within_reason(v, field, amount);
     Some(amount)
+}
+
+fn within_reason(v: &mut Violations, field: &str, amount: Decimal) {
+    let right = (Decimal::ZERO..=Decimal::from(GREATEST)).contains(&amount);
+    v.check(right, field, format!("must be from 0 to {GREATEST}"));
 }
 
 /// A plain decimal within bounds and with at most some places; nothing said is zero.
@@ -122,15 +128,11 @@ pub fn bounded(
     Some(amount)
 }
 
-/// An amount with at most ten decimals that is not negative.
+/// An amount with at most ten decimals that is neither negative nor too great to be true.
 pub fn cost(v: &mut Violations, field: &str, money: Option<&types::Money>) -> Option<Cost> {
     let (amount, currency) = money_parts(v, field, money)?;
     let cost = v.take(format!("{field}.amount"), Cost::parse(&amount, currency))?;
-    v.check(
-        !cost.is_negative(),
-        format!("{field}.amount"),
-        "must not be negative",
-    );
+    within_reason(v, &format!("{field}.amount"), cost.decimal());
     Some(cost)
 }
 
@@ -281,4 +283,18 @@ pub fn page<Key: DeserializeOwned>(
         },
         size,
     ))
+}
+
+/// The version that an etag names; nothing for an empty one.
+pub fn etag(v: &mut Violations, etag: &str) -> Option<i64> {
+    if etag.is_empty() {
+        return None;
+    }
+    let version = etag
+        .strip_prefix('v')
+        .and_then(|number| number.parse().ok());
+    if version.is_none() {
+        v.add("etag", "must be the etag of what was read, or empty");
+    }
+    version
 }

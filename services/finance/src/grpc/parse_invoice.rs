@@ -6,6 +6,7 @@ use reeve_status::{Fault, Violations};
 
 use super::parse;
 use super::parse_usage::needed_unit_price;
+use crate::domain::GREATEST;
 use crate::domain::billing::{CustomLine, Rules};
 use crate::domain::invoice::{Address, Attachment, BankAccount, Client, Company, Document, Terms};
 use crate::domain::totals::TaxCategory;
@@ -120,11 +121,12 @@ fn custom_line(v: &mut Violations, line: &proto::CustomLineItem) -> Option<Custo
     let description = parse::text(v, "description", &line.description, (1, 500));
     let quantity = v.take("quantity", parse_decimal(&line.quantity));
     if let Some(quantity) = quantity {
-        let right = quantity > Decimal::ZERO && quantity.normalize().scale() <= 6;
+        let most = Decimal::from(GREATEST);
+        let right = quantity > Decimal::ZERO && quantity <= most;
         v.check(
-            right,
+            right && quantity.normalize().scale() <= 6,
             "quantity",
-            "must be more than zero, with at most 6 decimals",
+            format!("must be more than zero and at most {GREATEST}, with at most 6 decimals"),
         );
     }
     let unit = parse::text(v, "unit", &line.unit, (0, 50));
@@ -269,21 +271,4 @@ fn attachment(v: &mut Violations, one: &proto::InvoiceAttachment) -> Attachment 
         sha256: digest.clone(),
         size_bytes: one.size_bytes,
     }
-}
-
-/// The version that an etag names; nothing for an empty one.
-pub fn etag(v: &mut Violations, etag: &str) -> Option<i64> {
-    if etag.is_empty() {
-        return None;
-    }
-    let version = etag
-        .strip_prefix('v')
-        .and_then(|number| number.parse().ok());
-    if version.is_none() {
-        v.add(
-            "etag",
-            "must be the etag of an invoice that was read, or empty",
-        );
-    }
-    version
 }

@@ -9,9 +9,10 @@ use reeve_status::{Fault, Violations};
 
 use super::parse;
 use super::required;
+use crate::domain::GREATEST;
 use crate::domain::rate_card::{MeterKey, UnitPrice};
 use crate::domain::usage::{
-    AGENT_SECONDS, Attribution, CACHED_INPUT_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, Usage,
+    Attribution, CACHED_INPUT_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, Usage, is_reserved,
 };
 use crate::operations::rate_cards::NewRateCard;
 use crate::operations::report_usage::NewUsage;
@@ -20,7 +21,10 @@ use crate::storage::usage::UsageFilter;
 const TOKENS: [&str; 3] = [INPUT_TOKENS, CACHED_INPUT_TOKENS, OUTPUT_TOKENS];
 
 /// A price list to store.
-pub fn rate_card(message: &proto::CreateRateCardRequest) -> Result<NewRateCard, Fault> {
+pub fn rate_card(
+    message: &proto::CreateRateCardRequest,
+    now: DateTime<Utc>,
+) -> Result<NewRateCard, Fault> {
     let mut v = Violations::new();
     parse::request_id(&mut v, &message.request_id);
     let name = parse::text(&mut v, "name", &message.name, (1, 100));
@@ -49,7 +53,13 @@ pub fn rate_card(message: &proto::CreateRateCardRequest) -> Result<NewRateCard, 
         });
     }
     let valid_from = parse::time(&mut v, "valid_from_time", message.valid_from_time.as_ref());
+    let valid_from = valid_from.unwrap_or(now);
     let valid_to = parse::time(&mut v, "valid_to_time", message.valid_to_time.as_ref());
+    v.check(
+        valid_to.is_none_or(|end| end > valid_from),
+        "valid_to_time",
+        "must be after valid_from_time, or after now when that is unset",
+    );
     let description = parse::text(&mut v, "description", &message.description, (0, 1000));
     let currency = required(currency, v)?;
     Ok(NewRateCard {
@@ -188,7 +198,8 @@ fn usage(v: &mut Violations, line: &proto::Usage) -> Usage {
         ("output_tokens", line.output_tokens),
     ];
     for (field, count) in tokens {
-        v.check(count >= 0, field, "must not be negative");
+        let right = (0..=GREATEST).contains(&count);
+        v.check(right, field, format!("must be from 0 to {GREATEST}"));
     }
     let least = usize::from(tokens.iter().any(|(_, count)| *count > 0));
     let provider = parse::text(v, "provider", &line.provider, (least, 100));
@@ -222,8 +233,7 @@ fn quantities(v: &mut Violations, given: &[proto::Quantity]) -> Vec<(String, Dec
     for (at, one) in given.iter().enumerate().take(50) {
         v.within(format!("quantities[{at}]"), |v| {
             let name = parse::resource_name(v, "resource", &one.resource);
-            let reserved = name == AGENT_SECONDS || TOKENS.contains(&name.as_str());
-            v.check(!reserved, "resource", "has a field of its own");
+            v.check(!is_reserved(&name), "resource", "has a field of its own");
             let amount = parse::amount(v, "amount", &one.amount).unwrap_or_default();
             let before = quantities.insert(name, amount);
             v.check(before.is_none(), "resource", "must be named once");

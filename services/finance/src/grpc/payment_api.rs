@@ -1,7 +1,6 @@
 //! `PaymentService`.
 
 use chrono::{DateTime, Utc};
-use reeve_auth::Caller;
 use reeve_contracts::finance::v1::payment_service_server::PaymentService;
 use reeve_contracts::finance::v1::{
     self as proto, CancelPaymentRequest, CancelPaymentResponse, CompletePaymentRequest,
@@ -9,10 +8,10 @@ use reeve_contracts::finance::v1::{
     GetPaymentResponse, ListPaymentsRequest, ListPaymentsResponse, RecordPaymentRequest,
     RecordPaymentResponse,
 };
-use reeve_events::Actor;
 use reeve_ids::Uuid;
 use reeve_money::Money;
 use reeve_postgres::page;
+use reeve_runtime::answer;
 use reeve_status::{Fault, Violations};
 use tonic::{Request, Response};
 
@@ -53,9 +52,11 @@ impl PaymentService for PaymentApi {
         request: Request<CompletePaymentRequest>,
     ) -> Answer<CompletePaymentResponse> {
         let (caller, message) = open(request)?;
-        let (id, words) = (&message.payment_id, &message.processor_response);
-        let end = parse_end(&caller, id, words, PaymentStatus::Completed)?;
-        let (paid, bill) = self.0.end_payment(end).await.map_err(Fault::from)?;
+        let (id, etag) = (&message.payment_id, &message.etag);
+        let words = (&*message.request_id, &*message.processor_response);
+        let end = parse_end(id, etag, words, PaymentStatus::Completed)?;
+        let call = call(&caller, "CompletePayment", &message.request_id, &message);
+        let (paid, bill) = self.0.end_payment(call, end).await.map_err(Fault::from)?;
         let (payment, invoice) = (Some(payment(&paid)), Some(invoice(&bill)));
         Ok(Response::new(CompletePaymentResponse { payment, invoice }))
     }
@@ -65,9 +66,11 @@ impl PaymentService for PaymentApi {
         request: Request<FailPaymentRequest>,
     ) -> Answer<FailPaymentResponse> {
         let (caller, message) = open(request)?;
-        let (id, words) = (&message.payment_id, &message.processor_response);
-        let end = parse_end(&caller, id, words, PaymentStatus::Failed)?;
-        let (failed, _) = self.0.end_payment(end).await.map_err(Fault::from)?;
+        let (id, etag) = (&message.payment_id, &message.etag);
+        let words = (&*message.request_id, &*message.processor_response);
+        let end = parse_end(id, etag, words, PaymentStatus::Failed)?;
+        let call = call(&caller, "FailPayment", &message.request_id, &message);
+        let (failed, _) = self.0.end_payment(call, end).await.map_err(Fault::from)?;
         Ok(Response::new(FailPaymentResponse {
             payment: Some(payment(&failed)),
         }))
@@ -78,9 +81,11 @@ impl PaymentService for PaymentApi {
         request: Request<CancelPaymentRequest>,
     ) -> Answer<CancelPaymentResponse> {
         let (caller, message) = open(request)?;
-        let (id, words) = (&message.payment_id, &message.processor_response);
-        let end = parse_end(&caller, id, words, PaymentStatus::Cancelled)?;
-        let (cancelled, _) = self.0.end_payment(end).await.map_err(Fault::from)?;
+        let (id, etag) = (&message.payment_id, &message.etag);
+        let words = (&*message.request_id, &*message.processor_response);
+        let end = parse_end(id, etag, words, PaymentStatus::Cancelled)?;
+        let call = call(&caller, "CancelPayment", &message.request_id, &message);
+        let (cancelled, _) = self.0.end_payment(call, end).await.map_err(Fault::from)?;
         Ok(Response::new(CancelPaymentResponse {
             payment: Some(payment(&cancelled)),
         }))
@@ -109,9 +114,10 @@ impl PaymentService for PaymentApi {
         let bound = format!("{filter:?}");
         let (page, size) = parse::page::<Uuid>(message.page_size, &message.page_token, &bound)?;
         let found = self.0.list_payments(caller.tenant(), filter, page).await;
-        let (found, next) = page::split(found.map_err(Fault::from)?, size, |one| one.id.uuid());
+        let found = found.map_err(Fault::from)?;
+        let (payments, next) = answer::page(found, size, payment, |one| one.id.uuid());
         Ok(Response::new(ListPaymentsResponse {
-            payments: found.iter().map(payment).collect(),
+            payments,
             next_page_token: next
                 .map(|key| page::encode(&key, &bound))
                 .unwrap_or_default(),
@@ -180,20 +186,20 @@ fn fee(v: &mut Violations, message: &RecordPaymentRequest, amount: Option<Money>
 }
 
 fn parse_end(
-    caller: &Caller,
     id: &str,
-    words: &str,
+    etag: &str,
+    (request_id, words): (&str, &str),
     to: PaymentStatus,
 ) -> Result<PaymentEnd, Fault> {
     let mut v = Violations::new();
+    parse::request_id(&mut v, request_id);
     let id = parse::id(&mut v, "payment_id", id);
+    let version = parse::etag(&mut v, etag);
     let processor_response = parse::text(&mut v, "processor_response", words, (0, 2000));
     let id = required(id, v)?;
-    let (tenant_id, actor) = (caller.tenant(), Actor::from(caller));
     Ok(PaymentEnd {
-        tenant_id,
-        actor,
         id,
+        version,
         to,
         processor_response,
     })

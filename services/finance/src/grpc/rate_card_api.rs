@@ -7,6 +7,7 @@ use reeve_contracts::finance::v1::{
 };
 use reeve_ids::Uuid;
 use reeve_postgres::page;
+use reeve_runtime::answer;
 use reeve_status::{Fault, Violations};
 use tonic::{Request, Response};
 
@@ -28,7 +29,7 @@ impl RateCardService for RateCardApi {
         request: Request<CreateRateCardRequest>,
     ) -> Answer<CreateRateCardResponse> {
         let (caller, message) = open(request)?;
-        let new = parse_usage::rate_card(&message)?;
+        let new = parse_usage::rate_card(&message, self.0.now())?;
         let call = call(&caller, "CreateRateCard", &message.request_id, &message);
         let card = self
             .0
@@ -69,9 +70,11 @@ impl RateCardService for RateCardApi {
             valid_time,
         };
         let cards = self.0.list_rate_cards(caller.tenant(), &filter, page).await;
-        let (cards, next) = page::split(cards.map_err(Fault::from)?, size, |card| card.id.uuid());
+        let cards = cards.map_err(Fault::from)?;
+        let (rate_cards, next) =
+            answer::page(cards, size, render_usage::rate_card, |card| card.id.uuid());
         Ok(Response::new(ListRateCardsResponse {
-            rate_cards: cards.iter().map(render_usage::rate_card).collect(),
+            rate_cards,
             next_page_token: next
                 .map(|key| page::encode(&key, &bound))
                 .unwrap_or_default(),

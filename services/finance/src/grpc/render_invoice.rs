@@ -1,7 +1,9 @@
 //! Writing invoices and payments.
 
+use prost::Message;
 use reeve_contracts::finance::v1 as proto;
 use reeve_money::{Currency, format_decimal};
+use reeve_runtime::answer::ANSWER_BYTES;
 use serde_json::Value as Json;
 
 use super::render::{cost, id, money, number, time};
@@ -21,14 +23,39 @@ fn fields(json: &Json) -> Option<prost_types::Struct> {
     reeve_wellknown::struct_from_json(json.clone())
 }
 
-/// An invoice with everything that belongs to it.
+/// An invoice with everything that belongs to it, and of payments and time as much as fits into a
+/// message.
 pub fn full_invoice(full: &FullInvoice) -> proto::Invoice {
-    proto::Invoice {
-        payments: full.payments.iter().map(payment).collect(),
+    let mut rendered = proto::Invoice {
         cost_breakdowns: full.breakdowns.iter().map(breakdown).collect(),
-        time_entries: full.time.iter().map(time_entry).collect(),
         resource_usages: full.resources.iter().map(resource).collect(),
         ..invoice(&full.invoice)
+    };
+    let mut room = ANSWER_BYTES.saturating_sub(rendered.encoded_len());
+    rendered.payments = fill(&mut room, &full.payments, short_payment);
+    rendered.time_entries = fill(&mut room, &full.time, time_entry);
+    rendered
+}
+
+/// The first rows that fit into `room`, rendered.
+fn fill<Row, M: Message>(room: &mut usize, rows: &[Row], render: fn(&Row) -> M) -> Vec<M> {
+    let rendered = rows.iter().map(render);
+    let fits = |message: &M| {
+        // With its tag and length.
+        let left = room.checked_sub(message.encoded_len() + 8);
+        *room = left.unwrap_or(0);
+        left.is_some()
+    };
+    rendered.take_while(fits).collect()
+}
+
+/// A payment as it stands in an invoice: without what may be long.
+fn short_payment(one: &Payment) -> proto::Payment {
+    proto::Payment {
+        processor_response: String::new(),
+        notes: String::new(),
+        processor_data: None,
+        ..payment(one)
     }
 }
 
@@ -202,7 +229,8 @@ fn resource(one: &ResourceUsage) -> proto::ResourceUsage {
     }
 }
 
-fn time_entry(entry: &TimeEntry) -> proto::TimeEntry {
+/// Time worked.
+pub fn time_entry(entry: &TimeEntry) -> proto::TimeEntry {
     proto::TimeEntry {
         id: entry.id.to_string(),
         agent_id: entry.agent_id.to_string(),
@@ -213,6 +241,7 @@ fn time_entry(entry: &TimeEntry) -> proto::TimeEntry {
         end_time: time(Some(entry.end_time)),
         duration: Some(reeve_wellknown::duration(entry.duration())),
         billable: entry.billable,
+        invoice_id: id(entry.invoice_id),
     }
 }
 

@@ -6,16 +6,13 @@ use reeve_contracts::finance::v1::{
     ReportUsageRequest, ReportUsageResponse,
 };
 use reeve_ids::Uuid;
-use reeve_money::Cost;
 use reeve_postgres::page;
+use reeve_runtime::answer;
 use reeve_status::Fault;
 use tonic::{Request, Response};
 
 use super::{Answer, Shared, call, open, parse, parse_usage, render, render_usage};
-use crate::domain::usage::UsageRecord;
-
-/// Rows of a summary.
-const MOST_ROWS: usize = 1000;
+use crate::storage::rows::SummaryRow;
 
 /// The RPCs.
 pub struct UsageApi(pub Shared);
@@ -34,10 +31,8 @@ impl UsageService for UsageApi {
         let (caller, message) = open(request)?;
         let new = parse_usage::report(&message, self.0.now())?;
         let call = call(&caller, "ReportUsage", &message.request_id, &message);
-        let records = self.0.report_usage(call, new).await.map_err(Fault::from)?;
-        let mut costs = records.iter().filter_map(UsageRecord::cost);
-        let first = costs.next();
-        let cost = first.map(|first| costs.try_fold(first, Cost::plus).unwrap_or(first));
+        let reported = self.0.report_usage(call, new).await.map_err(Fault::from)?;
+        let (records, cost) = reported;
         Ok(Response::new(ReportUsageResponse {
             records: records.iter().map(render_usage::record).collect(),
             cost: cost.map(render::cost),
@@ -51,9 +46,10 @@ impl UsageService for UsageApi {
         let (page, size) = parse::page::<Uuid>(message.page_size, &message.page_token, &bound)?;
         let records = self.0.list_usage(caller.tenant(), &filter, page).await;
         let records = records.map_err(Fault::from)?;
-        let (records, next) = page::split(records, size, |record| record.id.uuid());
+        let (records, next) =
+            answer::page(records, size, render_usage::record, |one| one.id.uuid());
         Ok(Response::new(ListUsageResponse {
-            records: records.iter().map(render_usage::record).collect(),
+            records,
             next_page_token: next
                 .map(|key| page::encode(&key, &bound))
                 .unwrap_or_default(),
@@ -66,21 +62,22 @@ impl UsageService for UsageApi {
     ) -> Answer<GetCostSummaryResponse> {
         let (caller, message) = open(request)?;
         let (dimension, filter) = parse_usage::summary(&message)?;
-        let limit = i64::try_from(MOST_ROWS + 1).unwrap_or(i64::MAX);
+        let bound = format!("{dimension} {filter:?}");
+        let (page, size) = parse::page(message.page_size, &message.page_token, &bound)?;
         let summary = self
             .0
-            .summarize_costs(caller.tenant(), dimension, &filter, limit)
+            .summarize_costs(caller.tenant(), dimension, &filter, page)
             .await;
         let (rows, totals) = summary.map_err(Fault::from)?;
+        let key = |row: &SummaryRow| (row.key.clone(), row.cost, row.currency.clone());
+        let (rows, next) = answer::page(rows, size, render_usage::summary_row, key);
         Ok(Response::new(GetCostSummaryResponse {
-            rows: rows
-                .iter()
-                .take(MOST_ROWS)
-                .map(render_usage::summary_row)
-                .collect(),
+            rows,
             totals: totals.iter().filter_map(render_usage::total).collect(),
             unpriced_count: totals.iter().map(|row| row.unpriced_count).sum(),
-            truncated: rows.len() > MOST_ROWS,
+            next_page_token: next
+                .map(|key| page::encode(&key, &bound))
+                .unwrap_or_default(),
         }))
     }
 }

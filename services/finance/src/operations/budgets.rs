@@ -6,6 +6,7 @@ use reeve_ids::{BudgetId, HoldId, TaskId};
 use reeve_money::{Cost, Money};
 use serde_json::json;
 
+use super::holds::told;
 use super::{Call, Context, append};
 use crate::domain::budget::{Budget, BudgetScope, Hold, HoldState, MOST_LEVELS, refusing};
 use crate::error::Error;
@@ -106,7 +107,8 @@ impl Context {
         Ok(budget)
     }
 
-    /// Sets money aside in a budget and every enclosing one, or in none.
+    /// Sets money aside in a budget and every enclosing one, or in none. A repetition answers with
+    /// the hold as it is by then, which may be over.
     pub async fn reserve_budget(&self, call: Call, new: NewHold) -> Result<Hold, Error> {
         let (now, tenant) = (self.now(), call.tenant_id);
         let id = HoldId::new();
@@ -129,6 +131,7 @@ impl Context {
         }
         let hold = hold_of(id, &budget, new, now);
         budgets::insert_hold(&mut tx, &hold).await?;
+        append(&mut tx, vec![told(&hold, call.actor.clone(), now)]).await?;
         // The contended rows come last, so that they are locked for one statement and the commit.
         let chain = budgets::lock(&mut tx, tenant, &budget.path).await?;
         let refusal = refusing(&budget.path, &chain, new.amount).cloned();
@@ -141,7 +144,7 @@ impl Context {
             let budget = refusal.unwrap_or(budget);
             return Err(self.exhausted(&call, budget, new.amount, now).await?);
         }
-        tx.commit().await?;
+        self.commit(tx).await?;
         self.counters.holds.inc();
         Ok(hold)
     }

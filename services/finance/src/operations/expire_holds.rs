@@ -1,6 +1,9 @@
 //! Ending holds that nobody ended in time.
 
-use super::Context;
+use reeve_events::Actor;
+
+use super::holds::told;
+use super::{Context, SERVICE, append};
 use crate::error::Error;
 use crate::storage::budgets::{self, Movements};
 
@@ -13,15 +16,21 @@ impl Context {
         let now = self.now();
         let mut tx = self.database.internal().await?;
         let mut holds = budgets::lock_expired(&mut tx, now, BATCH).await?;
+        if holds.is_empty() {
+            return Ok(false);
+        }
         let mut movements = Movements::default();
+        let mut events = Vec::with_capacity(holds.len());
         for hold in &mut holds {
             if let Some(movement) = hold.expire(now) {
-                movements.add(&hold.path, movement);
+                movements.add(hold.tenant_id, &hold.path, movement);
+                events.push(told(hold, Actor::service(SERVICE), now));
             }
         }
         budgets::save_holds(&mut tx, &holds).await?;
         budgets::apply(&mut tx, &movements).await?;
-        tx.commit().await?;
+        append(&mut tx, events).await?;
+        self.commit(tx).await?;
         self.counters
             .expiries
             .inc_by(u64::try_from(holds.len()).unwrap_or(0));

@@ -55,7 +55,7 @@ impl Context {
             end: new.period_end,
         };
         let charges = usage::claim(&mut tx, work, new.rules.currency, id).await?;
-        let entries = time::claim(&mut tx, work, id).await?;
+        let entries = time::lock_unbilled(&mut tx, work).await?;
         let bill = bill(&new.rules, &charges, &entries, &new.custom)
             .map_err(|error| Error::amount("custom_line_items", error))?;
         if bill.lines.is_empty() {
@@ -63,6 +63,7 @@ impl Context {
         }
         let invoice = draft(id, &call, new, &bill, now);
         invoices::insert(&mut tx, &invoice, &bill, &entries).await?;
+        time::bill(&mut tx, tenant, id, &bill.billed_time).await?;
         let event = NewEvent::new(tenant, call.actor, now, "invoice.created", ("invoice", id));
         append(&mut tx, vec![event.with(facts(&invoice))]).await?;
         self.commit(tx).await?;

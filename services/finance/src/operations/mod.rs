@@ -15,6 +15,7 @@ pub mod read;
 pub mod recording;
 pub mod render_invoice;
 pub mod report_usage;
+mod settlement;
 pub mod task_events;
 
 use std::sync::Arc;
@@ -103,6 +104,23 @@ impl Context {
         tx.commit().await?;
         Ok(forgotten > 0)
     }
+}
+
+/// Refuses a change of what has changed since the caller read it.
+fn check_version(
+    kind: &'static str,
+    id: impl ToString,
+    current: i64,
+    read: Option<i64>,
+) -> Result<(), Error> {
+    if read.is_none_or(|read| read == current) {
+        return Ok(());
+    }
+    Err(Error::EtagMismatch {
+        kind,
+        id: id.to_string(),
+        current,
+    })
 }
 
 /// Writes events in the transaction that made the change.

@@ -8,7 +8,7 @@ use reeve_postgres::Tx;
 use serde_json::{Value as Json, json};
 
 use super::invoices::facts;
-use super::{Call, Context, append};
+use super::{Call, Context, append, check_version};
 use crate::domain::invoice::Invoice;
 use crate::domain::invoice_status::InvoiceStatus;
 use crate::domain::ledger::{Journal, JournalKind, payment_entries};
@@ -44,12 +44,10 @@ pub struct NewPayment {
 /// What became of a payment.
 #[derive(Debug, Clone)]
 pub struct PaymentEnd {
-    /// The caller's tenant.
-    pub tenant_id: TenantId,
-    /// The caller, for events.
-    pub actor: Actor,
     /// The payment.
     pub id: PaymentId,
+    /// Its version when it was read; nothing for any.
+    pub version: Option<i64>,
     /// What it becomes.
     pub to: PaymentStatus,
     /// The processor's words; empty keeps what is there.
@@ -101,16 +99,26 @@ impl Context {
     }
 
     /// Says what became of a payment.
-    pub async fn end_payment(&self, end: PaymentEnd) -> Result<(Payment, Invoice), Error> {
-        let (now, tenant) = (self.now(), end.tenant_id);
+    pub async fn end_payment(
+        &self,
+        call: Call,
+        end: PaymentEnd,
+    ) -> Result<(Payment, Invoice), Error> {
+        let (now, tenant) = (self.now(), call.tenant_id);
         let mut tx = self.database.tenant(tenant).await?;
+        let repeated = self.claim(&mut tx, &call, end.id.uuid()).await?.is_some();
         // The invoice is locked before its payments, everywhere.
         let invoice_id = payment(&mut tx, tenant, end.id).await?.invoice_id;
         let mut invoice = lock_invoice(&mut tx, tenant, invoice_id).await?;
         let mut payment = payments::lock(&mut tx, tenant, end.id)
             .await?
             .ok_or_else(|| Error::not_found("payment", end.id))?;
+        if repeated {
+            return Ok((payment, invoice));
+        }
+        check_version("payment", end.id, payment.version, end.version)?;
         if payment.status == end.to {
+            self.commit(tx).await?;
             return Ok((payment, invoice));
         }
         let was_open = payment.status.is_open();
@@ -122,7 +130,7 @@ impl Context {
         if !end.processor_response.is_empty() {
             payment.processor_response = end.processor_response;
         }
-        let mut events = vec![changed(&payment, &end.actor, now)];
+        let mut events = vec![changed(&payment, &call.actor, now)];
         if end.to == PaymentStatus::Completed {
             let currency = invoice.currency();
             let mut open = payments::open_sum(&mut tx, tenant, invoice_id, currency).await?;
@@ -132,7 +140,7 @@ impl Context {
                     .map_err(|error| Error::amount("payment_id", error))?;
             }
             events.extend(
-                self.book(&mut tx, &payment, &mut invoice, open, &end.actor)
+                self.book(&mut tx, &payment, &mut invoice, open, &call.actor)
                     .await?,
             );
         }

@@ -22,9 +22,9 @@ pub struct NewRateCard {
     pub currency: Currency,
     /// The prices.
     pub prices: BTreeMap<MeterKey, UnitPrice>,
-    /// First moment at which it prices; now when not said.
-    pub valid_from: Option<DateTime<Utc>>,
-    /// First moment at which it does so no longer.
+    /// First moment at which it prices.
+    pub valid_from: DateTime<Utc>,
+    /// First moment at which it does so no longer; after the first.
     pub valid_to: Option<DateTime<Utc>>,
     /// For people.
     pub description: String,
@@ -35,14 +35,6 @@ impl Context {
     pub async fn create_rate_card(&self, call: Call, new: NewRateCard) -> Result<RateCard, Error> {
         let now = self.now();
         let id = RateCardId::new();
-        let valid_from = new.valid_from.unwrap_or(now);
-        if new.valid_to.is_some_and(|end| end <= valid_from) {
-            let description = "must be after valid_from_time".to_owned();
-            return Err(Error::Invalid {
-                field: "valid_to_time",
-                description,
-            });
-        }
         let mut tx = self.database.tenant(call.tenant_id).await?;
         if let Some(made) = self.claim(&mut tx, &call, id.uuid()).await? {
             let made = RateCardId::from_uuid(made);
@@ -66,7 +58,7 @@ impl Context {
             version,
             currency: new.currency,
             prices: new.prices,
-            valid_from,
+            valid_from: new.valid_from,
             valid_to: new.valid_to,
             description: new.description,
             create_time: now,

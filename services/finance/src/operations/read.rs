@@ -1,5 +1,6 @@
 //! Reading one thing, and lists. A list reads one row more than its page to know of a next one.
 
+use chrono::{DateTime, Utc};
 use reeve_ids::{BudgetId, InvoiceId, PaymentId, RateCardId, TenantId, Uuid};
 
 use super::Context;
@@ -16,9 +17,12 @@ use crate::storage::ledger::{self, EntryFilter};
 use crate::storage::payments::{self, PaymentFilter};
 use crate::storage::rate_cards::{self, CardFilter};
 use crate::storage::rows::{StoredAccount, StoredEntry, SummaryRow};
-use crate::storage::time;
-use crate::storage::usage::{self, UsageFilter};
+use crate::storage::time::{self, TimeFilter};
+use crate::storage::usage::{self, SummaryKey, UsageFilter};
 use crate::storage::verify::{self, Verification};
+
+/// Time entries that come with an invoice.
+const MOST_TIME: i64 = 1_000;
 
 /// An invoice with everything that belongs to it.
 #[derive(Debug, Clone)]
@@ -80,11 +84,13 @@ impl Context {
         tenant: TenantId,
         dimension: &'static str,
         filter: &UsageFilter,
-        limit: i64,
+        page: Page<SummaryKey>,
     ) -> Result<(Vec<SummaryRow>, Vec<SummaryRow>), Error> {
         let mut tx = self.database.tenant(tenant).await?;
-        let rows = usage::summary(&mut tx, tenant, dimension, filter, limit).await?;
-        let totals = usage::summary(&mut tx, tenant, "", filter, limit).await?;
+        let (after, limit) = (page.after.as_ref(), page.limit);
+        let rows = usage::summary(&mut tx, tenant, dimension, filter, after, limit).await?;
+        // One row for each currency, of which there are fewer than this.
+        let totals = usage::summary(&mut tx, tenant, "", filter, None, 1_000).await?;
         Ok((rows, totals))
     }
 
@@ -157,13 +163,28 @@ impl Context {
             .await?
             .ok_or_else(|| Error::not_found("invoice", id))?;
         let (breakdowns, resources) = invoices::details(&mut tx, &invoice).await?;
+        let listed = TimeFilter {
+            invoice_id: Some(id),
+            project_id: None,
+        };
         Ok(FullInvoice {
             payments: payments::of_invoice(&mut tx, tenant, id).await?,
-            time: time::of_invoice(&mut tx, tenant, id).await?,
+            time: time::list(&mut tx, tenant, listed, None, MOST_TIME).await?,
             invoice,
             breakdowns,
             resources,
         })
+    }
+
+    /// Time worked, oldest first.
+    pub async fn list_time(
+        &self,
+        tenant: TenantId,
+        filter: TimeFilter,
+        page: Page<(DateTime<Utc>, Uuid)>,
+    ) -> Result<Vec<TimeEntry>, Error> {
+        let mut tx = self.database.tenant(tenant).await?;
+        Ok(time::list(&mut tx, tenant, filter, page.after, page.limit).await?)
     }
 
     /// Invoices, newest first.

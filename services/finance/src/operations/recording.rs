@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use reeve_events::{Actor, NewEvent};
 use reeve_ids::{BudgetId, HoldId, JournalId, TenantId, UsageId};
-use reeve_money::{Cost, Decimal};
-use serde_json::json;
+use reeve_money::{Currency, Decimal, MoneyError};
 use sqlx::PgConnection;
 
 use super::Context;
-use crate::domain::budget::{Budget, Hold, Movement};
+use super::settlement::settle;
+use crate::domain::budget::{Budget, Hold};
 use crate::domain::ledger::{Journal, JournalKind, usage_entries};
 use crate::domain::pricing::price;
 use crate::domain::rate_card::{MeterKey, RateCard};
@@ -42,24 +42,24 @@ pub struct Report {
 }
 
 /// What recording reads before it decides.
-struct Known {
-    holds: BTreeMap<HoldId, Hold>,
+pub(super) struct Known {
+    pub(super) holds: BTreeMap<HoldId, Hold>,
     budgets: BTreeMap<BudgetId, Budget>,
     cards: BTreeMap<TenantId, Vec<RateCard>>,
 }
 
 /// What recording writes.
 #[derive(Default)]
-struct Effects {
-    records: Vec<UsageRecord>,
-    holds: BTreeMap<HoldId, Hold>,
-    movements: Movements,
-    events: Vec<NewEvent>,
+pub(super) struct Effects {
+    pub(super) records: Vec<UsageRecord>,
+    pub(super) holds: BTreeMap<HoldId, Hold>,
+    pub(super) movements: Movements,
+    pub(super) events: Vec<NewEvent>,
 }
 
 impl Context {
-    /// Records reports that were not recorded before, and returns their records and events. With
-    /// `refuse_unpriced`, one without a price refuses all.
+    /// Records usage that was not recorded before and ends holds, and returns the records and
+    /// events. With `refuse_unpriced`, usage without a price refuses all.
     pub(super) async fn record(
         &self,
         connection: &mut PgConnection,
@@ -72,7 +72,7 @@ impl Context {
         let mut effects = Effects::default();
         for report in &reports {
             let records = price_report(report, &known, now, refuse_unpriced)?;
-            settle(report, records, &mut known, &mut effects, now);
+            settle(report, records, &mut known, &mut effects, now)?;
         }
         usage::insert(connection, &effects.records).await?;
         let holds: Vec<Hold> = effects.holds.into_values().collect();
@@ -121,12 +121,14 @@ pub(super) fn journal(record: &UsageRecord) -> Option<Journal> {
     })
 }
 
+/// Takes the usage out of reports whose source is recorded already. A source is paid once; a hold
+/// is not part of it: what waits for the next attempt bears the number of the last.
 async fn without_known(
     connection: &mut PgConnection,
     reports: Vec<Report>,
 ) -> Result<Vec<Report>, Error> {
     let mut sources: BTreeMap<TenantId, Vec<String>> = BTreeMap::new();
-    for report in &reports {
+    for report in reports.iter().filter(|report| !report.usages.is_empty()) {
         sources
             .entry(report.tenant_id)
             .or_default()
@@ -137,21 +139,27 @@ async fn without_known(
         let known = usage::known(connection, tenant, &sources).await?;
         seen.extend(known.into_iter().map(|source| (tenant, source)));
     }
-    // Also drops the second of two in one batch.
-    let fresh = |report: &Report| seen.insert((report.tenant_id, report.source.clone()));
-    Ok(reports.into_iter().filter(fresh).collect())
+    let mut fresh = reports;
+    for report in &mut fresh {
+        // Also the second of two in one batch.
+        let source = (report.tenant_id, report.source.clone());
+        if !report.usages.is_empty() && !seen.insert(source) {
+            report.usages.clear();
+        }
+    }
+    fresh.retain(|report| !report.usages.is_empty() || report.hold_id.is_some());
+    Ok(fresh)
 }
 
 async fn read(connection: &mut PgConnection, reports: &[Report]) -> Result<Known, Error> {
-    let hold_ids: BTreeSet<HoldId> = reports.iter().filter_map(|report| report.hold_id).collect();
-    let hold_ids: Vec<_> = hold_ids.into_iter().collect();
-    let holds = budgets::lock_holds(connection, &hold_ids).await?;
-    let budget_ids: BTreeSet<BudgetId> = reports
+    let hold_ids = reports
         .iter()
-        .filter_map(|report| report.attribution.budget_id)
-        .collect();
-    let budget_ids: Vec<_> = budget_ids.into_iter().collect();
-    let budgets = budgets::get_many(connection, &budget_ids).await?;
+        .filter_map(|report| Some((report.tenant_id, report.hold_id?)));
+    let holds = budgets::lock_holds(connection, &hold_ids.collect()).await?;
+    let budget_ids = reports
+        .iter()
+        .filter_map(|report| Some((report.tenant_id, report.attribution.budget_id?)));
+    let budgets = budgets::get_many(connection, &budget_ids.collect()).await?;
     let mut wanted: BTreeMap<TenantId, (BTreeSet<MeterKey>, Vec<DateTime<Utc>>)> = BTreeMap::new();
     for report in reports {
         let (meters, times) = wanted.entry(report.tenant_id).or_default();
@@ -183,17 +191,18 @@ async fn read(connection: &mut PgConnection, reports: &[Report]) -> Result<Known
 
 impl Known {
     /// Another tenant's hold or budget is as good as none.
-    fn hold(&self, report: &Report) -> Option<&Hold> {
+    pub(super) fn hold(&self, report: &Report) -> Option<&Hold> {
         let hold = self.holds.get(&report.hold_id?)?;
         (hold.tenant_id == report.tenant_id).then_some(hold)
     }
 
-    fn budget(&self, report: &Report) -> Option<&Budget> {
+    pub(super) fn budget(&self, report: &Report) -> Option<&Budget> {
         let budget = self.budgets.get(&report.attribution.budget_id?)?;
         (budget.tenant_id == report.tenant_id).then_some(budget)
     }
 }
 
+/// Prices every line of a report, in the currency of what pays for it.
 fn price_report(
     report: &Report,
     known: &Known,
@@ -208,157 +217,66 @@ fn price_report(
         .cards
         .get(&report.tenant_id)
         .map_or(&[][..], Vec::as_slice);
-    let mut records = Vec::with_capacity(report.usages.len());
-    for (line, usage) in (0..).zip(&report.usages) {
-        let pricing = match price(usage, cards, report.use_time, currency) {
-            Ok(Pricing::Unpriced { missing }) if refuse_unpriced => {
-                return Err(Error::PriceMissing(missing));
-            }
-            Ok(pricing) => pricing,
-            Err(error) if refuse_unpriced => return Err(Error::amount("usages", error)),
-            // Too great to be true: kept as evidence, without a cost.
-            Err(_) => Pricing::Unpriced {
-                missing: usage.meters().into_iter().map(|meter| meter.key).collect(),
-            },
-        };
-        records.push(UsageRecord {
-            id: UsageId::new(),
-            tenant_id: report.tenant_id,
-            source: report.source.clone(),
-            line,
-            attribution: report.attribution.clone(),
-            usage: usage.clone(),
-            outcome: report.outcome,
-            pricing,
-            provisional: Decimal::ZERO,
-            use_time: report.use_time,
-            create_time: now,
-            invoice_id: None,
-        });
+    let priced = price(&report.usages, cards, report.use_time, currency);
+    if refuse_unpriced {
+        refuse(report, &priced, cards, currency)?;
     }
-    Ok(records)
-}
-
-/// Ends the hold and books the spending. Usage without a price counts as the rest of its hold, so
-/// that a model nobody priced cannot disarm a budget.
-fn settle(
-    report: &Report,
-    mut records: Vec<UsageRecord>,
-    known: &mut Known,
-    effects: &mut Effects,
-    now: DateTime<Utc>,
-) {
-    let spent: Decimal = records
-        .iter()
-        .filter_map(UsageRecord::cost)
-        .map(Cost::decimal)
-        .sum();
-    let held = known.hold(report).map(|hold| hold.amount.decimal());
-    let unpriced = records.iter_mut().find(|record| record.cost().is_none());
-    let provisional = match (held, unpriced) {
-        (Some(held), Some(record)) => {
-            record.provisional = (held - spent).max(Decimal::ZERO);
-            record.provisional
-        }
-        _ => Decimal::ZERO,
-    };
-    let total = spent + provisional;
-    let path = match end_hold(report, known, effects, total, now) {
-        Some(path) => Some(path),
-        None => known.budget(report).map(|budget| budget.path.clone()),
-    };
-    if let Some((path, movement)) = path.map(|path| {
-        // The hold moved nothing by itself: it was none, or it was over already.
-        (
-            path,
-            Movement {
-                reserved: Decimal::ZERO,
-                spent: total,
-            },
-        )
-    }) && total > Decimal::ZERO
-    {
-        effects.movements.add(&path, movement);
-    }
-    effects.events.extend(events(report, &records, now));
-    effects.records.extend(records);
-}
-
-/// Ends the report's hold; the budgets in which `total` is still to be booked, if it has a hold
-/// that could not book it. An empty path says that everything is booked.
-fn end_hold(
-    report: &Report,
-    known: &mut Known,
-    effects: &mut Effects,
-    total: Decimal,
-    now: DateTime<Utc>,
-) -> Option<Vec<BudgetId>> {
-    let mut hold = known.hold(report)?.clone();
-    let path = hold.path.clone();
-    let moved = if report.usages.is_empty() {
-        hold.release(now)
-    } else {
-        match Cost::new(total, hold.amount.currency()) {
-            Ok(actual) => hold.commit(actual, now),
-            Err(_) => return Some(path),
-        }
-    };
-    match moved {
-        Ok(Some(movement)) => {
-            effects.movements.add(&path, movement);
-            known.holds.insert(hold.id, hold.clone());
-            effects.holds.insert(hold.id, hold);
-            Some(Vec::new())
-        }
-        // It ended before: what was spent all the same is booked beside it.
-        Ok(None) | Err(_) => Some(path),
-    }
-}
-
-fn events(report: &Report, records: &[UsageRecord], now: DateTime<Utc>) -> Vec<NewEvent> {
-    let Some(first) = records.first() else {
-        return Vec::new();
-    };
-    let whose = &report.attribution;
-    let mut data = json!({
-        "attempt": whose.attempt, "outcome": report.outcome.as_str(), "records": records.len(),
+    let lines = (0..).zip(&report.usages).zip(priced);
+    let records = lines.map(|((line, usage), pricing)| UsageRecord {
+        id: UsageId::new(),
+        tenant_id: report.tenant_id,
+        source: report.source.clone(),
+        line,
+        attribution: report.attribution.clone(),
+        usage: usage.clone(),
+        outcome: report.outcome,
+        // Too great to be true: kept as evidence, without a cost.
+        pricing: pricing.unwrap_or_else(|_| Pricing::Unpriced {
+            missing: usage.meters().into_iter().map(|meter| meter.key).collect(),
+        }),
+        provisional: Decimal::ZERO,
+        use_time: report.use_time,
+        create_time: now,
+        invoice_id: None,
     });
-    let id = |id: Option<String>| id.map_or(serde_json::Value::Null, Into::into);
-    data["task_id"] = id(whose.task_id.map(|id| id.to_string()));
-    data["agent_id"] = id(whose.agent_id.map(|id| id.to_string()));
-    data["project_id"] = id(whose.project_id.map(|id| id.to_string()));
-    data["execution_id"] = id(whose.execution_id.map(|id| id.to_string()));
-    let missing: Vec<String> = records
-        .iter()
-        .filter_map(|record| match &record.pricing {
-            Pricing::Unpriced { missing } => Some(missing),
-            Pricing::Priced { .. } => None,
-        })
-        .flatten()
-        .map(ToString::to_string)
-        .collect();
-    let event = |kind, data| {
-        NewEvent::new(
-            report.tenant_id,
-            report.actor.clone(),
-            now,
-            kind,
-            ("usage", first.id),
-        )
-        .with(data)
-    };
-    let mut events = Vec::new();
-    let mut costs = records.iter().filter_map(UsageRecord::cost);
-    if let Some(cost) = costs.next() {
-        let sum = costs.try_fold(cost, Cost::plus).unwrap_or(cost);
-        let mut data = data.clone();
-        data["cost"] = sum.amount().into();
-        data["currency_code"] = sum.currency().code().into();
-        events.push(event("usage.recorded", data));
+    Ok(records.collect())
+}
+
+/// Refuses a report of which not every line has a price.
+fn refuse(
+    report: &Report,
+    priced: &[Result<Pricing, MoneyError>],
+    cards: &[RateCard],
+    currency: Option<Currency>,
+) -> Result<(), Error> {
+    let mut missing = BTreeSet::new();
+    for one in priced {
+        match one {
+            Ok(Pricing::Priced { .. }) => {}
+            Ok(Pricing::Unpriced { missing: more }) => missing.extend(more.iter().cloned()),
+            Err(error) => return Err(Error::amount("usages", *error)),
+        }
     }
-    if !missing.is_empty() {
-        data["missing_prices"] = missing.into();
-        events.push(event("usage.unpriced", data));
+    if missing.is_empty() {
+        return Ok(());
     }
-    events
+    // Prices there are, and only the budget's currency is in their way.
+    let elsewhere = price(&report.usages, cards, report.use_time, None);
+    let other = elsewhere.iter().map(|one| match one {
+        Ok(Pricing::Priced { cost, .. }) => Some(cost.currency()),
+        _ => None,
+    });
+    let other: Option<Vec<Currency>> = other.collect();
+    if let (Some(expected), Some(budget), Some(found)) = (
+        currency,
+        report.attribution.budget_id,
+        other.and_then(|other| other.first().copied()),
+    ) {
+        return Err(Error::currencies(
+            format!("budget/{budget}"),
+            expected,
+            found,
+        ));
+    }
+    Err(Error::PriceMissing(missing.into_iter().collect()))
 }

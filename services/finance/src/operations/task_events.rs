@@ -7,33 +7,87 @@ use reeve_events::{Actor, Event};
 use reeve_ids::{TaskId, TenantId, Uuid};
 use reeve_money::{Decimal, parse_decimal};
 use serde_json::Value as Json;
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 
 use super::recording::Report;
 use super::{Context, SERVICE};
 use crate::domain::billing::TimeEntry;
-use crate::domain::usage::{Attribution, Outcome, Usage, task_source};
+use crate::domain::usage::{Attribution, Outcome, Usage, is_reserved, task_source};
 use crate::error::Error;
-use crate::storage::time;
+use crate::storage::{refused_events, time};
+
+/// The longest busy time, as the task queue allows it: 366 days.
+const MOST_SECONDS: i64 = 366 * 86_400;
 
 impl Context {
-    /// Applies a batch of events in the transaction that moves the cursor. What does not read as
-    /// the end of an attempt is passed over, so that no event can stop those behind it.
+    /// Applies a batch of events in the transaction that moves the cursor. The cursor is one for all
+    /// tenants: what does not read as the end of an attempt is passed over, and an event that cannot
+    /// be applied is set aside, so that none stops those behind it.
+    ///
+    /// # Errors
+    /// When the database is away or busy; the batch comes again.
     pub async fn apply_task_events(
         &self,
         connection: &mut PgConnection,
         events: &[Event],
     ) -> Result<(), Error> {
-        let ends: Vec<End> = events.iter().filter_map(End::read).collect();
+        let read = |event| End::read(event).map(|end| (event, end));
+        let ends: Vec<(&Event, End)> = events.iter().filter_map(read).collect();
+        let all = ends.iter().map(|(_, end)| end.clone()).collect();
+        match self.try_apply(connection, all).await {
+            Err(error) if !error.is_passing() => {}
+            done => return done,
+        }
+        for (event, end) in ends {
+            match self.try_apply(connection, vec![end]).await {
+                Err(error) if !error.is_passing() => {
+                    self.set_aside(connection, event, &error).await?;
+                }
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies all of them, or leaves the transaction as it was.
+    async fn try_apply(&self, connection: &mut PgConnection, ends: Vec<End>) -> Result<(), Error> {
+        let mut savepoint = connection.begin().await?;
         let entries: Vec<_> = ends.iter().filter_map(End::time_entry).collect();
         let reports = ends.into_iter().map(|end| end.report).collect();
-        let (_, raised) = self.record(connection, reports, false).await?;
-        time::insert(connection, &entries, self.now()).await?;
-        Ok(reeve_events::append(connection, SERVICE, raised).await?)
+        let done = async {
+            let (_, raised) = self.record(&mut savepoint, reports, false).await?;
+            time::insert(&mut savepoint, &entries, self.now()).await?;
+            Ok(reeve_events::append(&mut savepoint, SERVICE, raised).await?)
+        };
+        match done.await {
+            Ok(()) => Ok(savepoint.commit().await?),
+            Err(error) => {
+                savepoint.rollback().await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn set_aside(
+        &self,
+        connection: &mut PgConnection,
+        event: &Event,
+        error: &Error,
+    ) -> Result<(), Error> {
+        tracing::error!(
+            event = event.id,
+            tenant = event.tenant_id,
+            task = event.resource_id,
+            ?error,
+            "an event of the task queue cannot be applied and is set aside"
+        );
+        self.counters.set_aside.inc();
+        Ok(refused_events::insert(connection, event, &format!("{error:?}"), self.now()).await?)
     }
 }
 
 /// The end of an attempt.
+#[derive(Clone)]
 struct End {
     report: Report,
     task_type: String,
@@ -113,6 +167,7 @@ impl End {
             start_time: self.started.filter(|start| *start <= self.ended)?,
             end_time: self.ended,
             billable: self.report.outcome == Outcome::Completed,
+            invoice_id: None,
         };
         Some((self.report.tenant_id, entry))
     }
@@ -134,6 +189,14 @@ fn read_usage(json: &Json) -> Usage {
         .as_object()
         .into_iter()
         .flatten()
+        .filter(|(name, _)| {
+            // It has a field of its own, and would be paid twice.
+            let reserved = is_reserved(name);
+            if reserved {
+                tracing::warn!(name, "a quantity bears a reserved name and is left out");
+            }
+            !reserved
+        })
         .filter_map(|(name, amount)| Some((name.clone(), decimal(amount)?)))
         .collect();
     Usage {
@@ -156,10 +219,11 @@ fn decimal(json: &Json) -> Option<Decimal> {
         .filter(|amount| *amount >= Decimal::ZERO)
 }
 
+/// A span within what its column and a Duration can hold.
 fn seconds(json: &Json) -> TimeDelta {
-    let micros = decimal(json).and_then(|seconds| seconds.checked_mul(Decimal::from(1_000_000)));
-    let micros = micros.and_then(|micros| i64::try_from(micros.round()).ok());
-    TimeDelta::microseconds(micros.unwrap_or(0))
+    let seconds = decimal(json).unwrap_or_default().min(MOST_SECONDS.into());
+    let micros = seconds * Decimal::from(1_000_000);
+    TimeDelta::microseconds(i64::try_from(micros.round()).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -188,7 +252,7 @@ mod tests {
             "started_time": "2026-11-22T10:00:00Z", "ended_time": "2026-11-22T10:00:05Z",
             "usage": [
                 {"provider": "p", "model": "m", "input_tokens": 12, "duration_seconds": "1.500000",
-                 "quantities": {"gpu_seconds": "0.5", "odd": "-1"}},
+                 "quantities": {"gpu_seconds": "0.5", "odd": "-1", "agent_seconds": "1.5"}},
                 {"provider": "", "model": ""},
             ],
         })))
@@ -199,7 +263,11 @@ mod tests {
             (usage.input_tokens, usage.busy),
             (12, TimeDelta::milliseconds(1_500))
         );
-        assert_eq!(usage.quantities.len(), 1);
+        assert_eq!(
+            usage.quantities.len(),
+            1,
+            "nothing negative, and no time a second time"
+        );
         assert!(end.report.attribution.execution_id.is_some());
         let (_, entry) = end.time_entry().unwrap();
         assert_eq!(

@@ -1,6 +1,6 @@
 //! Budgets and holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use reeve_ids::{BudgetId, HoldId, TaskId, TenantId, Uuid};
@@ -62,10 +62,15 @@ pub async fn get(
     row.map(BudgetRow::budget).transpose()
 }
 
-/// Budgets of any tenant, for loops and the consumer.
-pub async fn get_many(connection: &mut PgConnection, ids: &[BudgetId]) -> Result<Vec<Budget>> {
+/// Budgets of several tenants, for loops and the consumer.
+pub async fn get_many(
+    connection: &mut PgConnection,
+    ids: &BTreeSet<(TenantId, BudgetId)>,
+) -> Result<Vec<Budget>> {
+    let (tenants, ids): (Vec<_>, Vec<_>) = ids.iter().map(|(t, id)| (t.uuid(), id.uuid())).unzip();
     let rows: Vec<BudgetRow> = sqlx::query_as(include_str!("queries/budget/get_many.sql"))
-        .bind(uuids(ids))
+        .bind(tenants)
+        .bind(ids)
         .fetch_all(connection)
         .await?;
     rows.into_iter().map(BudgetRow::budget).collect()
@@ -138,13 +143,13 @@ pub async fn exhaust(
 
 /// Movements of many budgets, added up so that each row is touched once.
 #[derive(Debug, Default)]
-pub struct Movements(BTreeMap<BudgetId, Movement>);
+pub struct Movements(BTreeMap<(BudgetId, TenantId), Movement>);
 
 impl Movements {
-    /// Adds a movement to every budget of a path.
-    pub fn add(&mut self, path: &[BudgetId], movement: Movement) {
+    /// Adds a movement to every budget of a tenant's path.
+    pub fn add(&mut self, tenant: TenantId, path: &[BudgetId], movement: Movement) {
         for id in path {
-            let sum = self.0.entry(*id).or_insert(Movement {
+            let sum = self.0.entry((*id, tenant)).or_insert(Movement {
                 reserved: Decimal::ZERO,
                 spent: Decimal::ZERO,
             });
@@ -159,14 +164,18 @@ pub async fn apply(connection: &mut PgConnection, movements: &Movements) -> Resu
     if movements.0.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = movements.0.keys().map(|id| id.uuid()).collect();
+    let keys = movements.0.keys();
+    let (tenants, ids): (Vec<Uuid>, Vec<Uuid>) =
+        keys.map(|(id, tenant)| (tenant.uuid(), id.uuid())).unzip();
     sqlx::query(include_str!("queries/budget/lock_many.sql"))
+        .bind(&tenants)
         .bind(&ids)
         .execute(&mut *connection)
         .await?;
     let reserved: Vec<Decimal> = movements.0.values().map(|sum| sum.reserved).collect();
     let spent: Vec<Decimal> = movements.0.values().map(|sum| sum.spent).collect();
     sqlx::query(include_str!("queries/budget/move.sql"))
+        .bind(&tenants)
         .bind(&ids)
         .bind(reserved)
         .bind(spent)
@@ -220,10 +229,14 @@ async fn one_hold(
     row.map(HoldRow::hold).transpose()
 }
 
-/// Holds of any tenant, locked in the order of ids.
-pub async fn lock_holds(connection: &mut PgConnection, ids: &[HoldId]) -> Result<Vec<Hold>> {
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+/// Holds of several tenants, locked in the order of ids.
+pub async fn lock_holds(
+    connection: &mut PgConnection,
+    ids: &BTreeSet<(TenantId, HoldId)>,
+) -> Result<Vec<Hold>> {
+    let (tenants, ids): (Vec<_>, Vec<_>) = ids.iter().map(|(t, id)| (t.uuid(), id.uuid())).unzip();
     let rows: Vec<HoldRow> = sqlx::query_as(include_str!("queries/hold/lock_many.sql"))
+        .bind(tenants)
         .bind(ids)
         .fetch_all(connection)
         .await?;

@@ -226,17 +226,20 @@ pub async fn details(
     ))
 }
 
-/// The next number of a series; locks it until the commit.
+/// The next number of a series and the time of its issue, which is `now`, or later when the number
+/// before has a later one; locks the series until the commit.
 pub async fn next_number(
     connection: &mut PgConnection,
     tenant: TenantId,
     series: &str,
     fiscal_year: i32,
-) -> Result<i64> {
-    let number = sqlx::query_scalar(include_str!("queries/invoice/next_number.sql"))
+    now: DateTime<Utc>,
+) -> Result<(i64, DateTime<Utc>)> {
+    let number = sqlx::query_as(include_str!("queries/invoice/next_number.sql"))
         .bind(tenant.uuid())
         .bind(series)
         .bind(fiscal_year)
+        .bind(now)
         .fetch_one(connection)
         .await?;
     Ok(number)

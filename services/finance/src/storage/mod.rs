@@ -7,6 +7,7 @@ pub mod invoices;
 pub mod ledger;
 pub mod payments;
 pub mod rate_cards;
+pub mod refused_events;
 pub mod requests;
 pub mod rows;
 pub mod time;

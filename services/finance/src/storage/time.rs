@@ -1,7 +1,7 @@
 //! The time that agents worked.
 
 use chrono::{DateTime, Utc};
-use reeve_ids::{InvoiceId, TenantId};
+use reeve_ids::{InvoiceId, ProjectId, TenantId, Uuid};
 use sqlx::PgConnection;
 
 use super::rows::TimeRow;
@@ -28,22 +28,38 @@ pub async fn insert(
     Ok(())
 }
 
-/// Marks unbilled time as billed by an invoice; the entries, oldest first.
-pub async fn claim(
+/// Unbilled time, locked until the commit, oldest first. Whoever else wants it waits, looks again
+/// and finds what is billed by then gone.
+pub async fn lock_unbilled(
     connection: &mut PgConnection,
     work: Unbilled,
-    invoice: InvoiceId,
 ) -> Result<Vec<TimeEntry>> {
-    let mut rows: Vec<TimeRow> = sqlx::query_as(include_str!("queries/time_entry/claim.sql"))
-        .bind(work.tenant_id.uuid())
-        .bind(invoice.uuid())
-        .bind(work.project_id.uuid())
-        .bind(work.start)
-        .bind(work.end)
-        .fetch_all(connection)
-        .await?;
+    let mut rows: Vec<TimeRow> =
+        sqlx::query_as(include_str!("queries/time_entry/lock_unbilled.sql"))
+            .bind(work.tenant_id.uuid())
+            .bind(work.project_id.uuid())
+            .bind(work.start)
+            .bind(work.end)
+            .fetch_all(connection)
+            .await?;
     rows.sort_by_key(|row| (row.start_time, row.id));
     Ok(rows.into_iter().map(TimeRow::entry).collect())
+}
+
+/// Marks time as billed by an invoice.
+pub async fn bill(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    invoice: InvoiceId,
+    entries: &[Uuid],
+) -> Result<()> {
+    sqlx::query(include_str!("queries/time_entry/bill.sql"))
+        .bind(tenant.uuid())
+        .bind(invoice.uuid())
+        .bind(entries)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Makes an invoice's time unbilled again.
@@ -60,15 +76,30 @@ pub async fn free(
     Ok(())
 }
 
-/// The time that an invoice was made from, oldest first; at most 1000 entries.
-pub async fn of_invoice(
+/// Which time to list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TimeFilter {
+    /// That this invoice lists.
+    pub invoice_id: Option<InvoiceId>,
+    /// Of this project.
+    pub project_id: Option<ProjectId>,
+}
+
+/// Time after a key, oldest first.
+pub async fn list(
     connection: &mut PgConnection,
     tenant: TenantId,
-    invoice: InvoiceId,
+    filter: TimeFilter,
+    after: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
 ) -> Result<Vec<TimeEntry>> {
-    let rows: Vec<TimeRow> = sqlx::query_as(include_str!("queries/time_entry/of_invoice.sql"))
+    let rows: Vec<TimeRow> = sqlx::query_as(include_str!("queries/time_entry/list.sql"))
         .bind(tenant.uuid())
-        .bind(invoice.uuid())
+        .bind(filter.invoice_id.map(InvoiceId::uuid))
+        .bind(filter.project_id.map(ProjectId::uuid))
+        .bind(after.map(|(time, _)| time))
+        .bind(after.map(|(_, id)| id))
+        .bind(limit)
         .fetch_all(connection)
         .await?;
     Ok(rows.into_iter().map(TimeRow::entry).collect())

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use reeve_ids::{
     AgentId, ExecutionId, InvoiceId, ProjectId, RateCardId, TaskId, TenantId, UsageId, Uuid,
 };
-use reeve_money::{Cost, Currency};
+use reeve_money::{Cost, Currency, Decimal};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
@@ -89,7 +89,7 @@ pub async fn by_source(
         .bind(source)
         .fetch_all(&mut *connection)
         .await?;
-    with_charges(connection, rows).await
+    with_charges(connection, tenant, rows).await
 }
 
 /// Records before a key, newest first.
@@ -113,15 +113,19 @@ pub async fn list(
         .bind(limit)
         .fetch_all(&mut *connection)
         .await?;
-    with_charges(connection, rows).await
+    with_charges(connection, tenant, rows).await
 }
 
-/// Costs by one dimension, dearest first.
+/// The last row of a page of sums: its key, cost and currency.
+pub type SummaryKey = (String, Option<Decimal>, Option<String>);
+
+/// Costs by one dimension after a row, dearest first.
 pub async fn summary(
     connection: &mut PgConnection,
     tenant: TenantId,
     dimension: &'static str,
     filter: &UsageFilter,
+    after: Option<&SummaryKey>,
     limit: i64,
 ) -> Result<Vec<SummaryRow>> {
     let rows = sqlx::query_as(include_str!("queries/usage_record/summary.sql"))
@@ -133,6 +137,9 @@ pub async fn summary(
         .bind(filter.execution_id.map(ExecutionId::uuid))
         .bind(filter.start_time)
         .bind(filter.end_time)
+        .bind(after.map(|(key, ..)| key))
+        .bind(after.and_then(|(_, cost, _)| *cost))
+        .bind(after.and_then(|(.., currency)| currency.as_ref()))
         .bind(limit)
         .fetch_all(connection)
         .await?;
@@ -178,11 +185,15 @@ pub async fn price(
 /// Notes that pricing was tried in vain.
 pub async fn tried(
     connection: &mut PgConnection,
-    ids: &[UsageId],
+    records: &[UsageRecord],
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let keys = records
+        .iter()
+        .map(|one| (one.tenant_id.uuid(), one.id.uuid()));
+    let (tenants, ids): (Vec<Uuid>, Vec<Uuid>) = keys.unzip();
     sqlx::query(include_str!("queries/usage_record/tried.sql"))
+        .bind(tenants)
         .bind(ids)
         .bind(now)
         .execute(connection)
@@ -244,11 +255,13 @@ pub async fn free(
 
 async fn with_charges(
     connection: &mut PgConnection,
+    tenant: TenantId,
     rows: Vec<UsageRow>,
 ) -> Result<Vec<UsageRecord>> {
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let charges: Vec<ChargeRow> =
         sqlx::query_as(include_str!("queries/usage_charge/of_records.sql"))
+            .bind(tenant.uuid())
             .bind(ids)
             .fetch_all(connection)
             .await?;

@@ -3,7 +3,7 @@ use reeve_contracts::finance::v1::*;
 use reeve_status::{Code, Reason};
 use reeve_testkit::eventually;
 
-use crate::world::{World, absent_budget, fault, fields, money, reserve, usd};
+use crate::world::{World, absent_budget, fact, fault, fields, money, reserve, usd};
 
 fn amount(money: &Option<reeve_contracts::r#type::v1::Money>) -> &str {
     &money.as_ref().unwrap().amount
@@ -58,6 +58,7 @@ async fn a_storm_of_reservations_never_exceeds_any_scope() {
         if at % 2 == 0 {
             let request = ReleaseHoldRequest {
                 hold_id: hold.id.clone(),
+                ..Default::default()
             };
             world
                 .budgets()
@@ -68,6 +69,7 @@ async fn a_storm_of_reservations_never_exceeds_any_scope() {
             let request = CommitHoldRequest {
                 hold_id: hold.id.clone(),
                 actual: Some(usd("0.0123456789")),
+                ..Default::default()
             };
             world
                 .budgets()
@@ -122,6 +124,100 @@ async fn a_repetition_is_the_same_hold_and_another_body_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repetition_answers_with_the_hold_as_it_is_by_then() {
+    let world = World::new().await;
+    let budget = world.budget("b", "5.00", "").await;
+    let reserved = || async { world.budget_now(&budget.id).await.reserved.unwrap().amount };
+    let hold = world.hold("task/1", &budget.id, "2").await;
+    let release = |request_id: &str| ReleaseHoldRequest {
+        request_id: request_id.into(),
+        hold_id: hold.id.clone(),
+    };
+    for _ in 0..2 {
+        let answer = world.budgets().release_hold(world.ask(release("r"))).await;
+        let released = answer.unwrap().into_inner().hold.unwrap();
+        assert_eq!(released.state(), HoldState::Released);
+    }
+    let again = world.hold("task/1", &budget.id, "2").await;
+    assert_eq!(
+        (again.id, again.state),
+        (hold.id.clone(), HoldState::Released.into())
+    );
+    assert_eq!(reserved().await, "0.00", "nothing is set aside anew");
+    let other = world.hold("task/1 anew", &budget.id, "2").await;
+    assert_eq!(other.state(), HoldState::Held);
+    assert_eq!(reserved().await, "2.00");
+    assert_eq!(world.events("hold.reserved").await, 2);
+    let released = world.told("hold.released").await;
+    assert_eq!(released.len(), 1);
+    assert_eq!(released[0].resource_id, hold.id);
+    let actor = released[0].actor.as_ref().unwrap();
+    assert!(
+        actor.subject.starts_with("key:"),
+        "whoever gave it back is named"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_is_repeated_by_its_request_id() {
+    let world = World::new().await;
+    let budget = world.budget("b", "5.00", "").await;
+    let hold = world.hold("1", &budget.id, "2").await;
+    let commit = |actual: &str| CommitHoldRequest {
+        request_id: "c".into(),
+        hold_id: hold.id.clone(),
+        actual: Some(usd(actual)),
+    };
+    for _ in 0..2 {
+        let answer = world.budgets().commit_hold(world.ask(commit("1"))).await;
+        assert_eq!(
+            amount(&answer.unwrap().into_inner().hold.unwrap().actual),
+            "1.00"
+        );
+    }
+    assert_eq!(amount(&world.budget_now(&budget.id).await.spent), "1.00");
+    assert_eq!(world.events("hold.committed").await, 1);
+    let other = fault(world.budgets().commit_hold(world.ask(commit("2"))).await);
+    assert_eq!(other.reason(), Reason::RequestIdReused);
+    let absurd = CommitHoldRequest {
+        actual: Some(usd("1000000000000.0000000001")),
+        ..commit("1")
+    };
+    let refused = fault(world.budgets().commit_hold(world.ask(absurd)).await);
+    assert_eq!(fields(&refused), ["actual.amount"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_and_the_expiry_of_a_hold_at_once() {
+    let world = World::new().await;
+    let budget = world.budget("b", "500.00", "").await;
+    let mut holds = Vec::new();
+    for at in 0..20 {
+        holds.push(world.hold(&at.to_string(), &budget.id, "5").await);
+    }
+    world.clock.advance(TimeDelta::minutes(61));
+    let commits = holds.iter().map(|hold| {
+        let mut client = world.budgets();
+        let request = world.ask(CommitHoldRequest {
+            hold_id: hold.id.clone(),
+            actual: Some(usd("4")),
+            ..Default::default()
+        });
+        async move { client.commit_hold(request).await }
+    });
+    let mut calls: tokio::task::JoinSet<_> = commits.collect();
+    while let Some(answer) = calls.join_next().await {
+        answer.unwrap().unwrap();
+    }
+    let now = world.budget_now(&budget.id).await;
+    assert_eq!(
+        (amount(&now.spent), amount(&now.reserved)),
+        ("80.00", "0.00")
+    );
+    world.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hold_ends_once() {
     let world = World::new().await;
     let budget = world.budget("b", "5.00", "").await;
@@ -129,6 +225,7 @@ async fn a_hold_ends_once() {
     let commit = |actual: &str| CommitHoldRequest {
         hold_id: hold.id.clone(),
         actual: Some(usd(actual)),
+        ..Default::default()
     };
     let ended = world
         .budgets()
@@ -147,6 +244,7 @@ async fn a_hold_ends_once() {
     assert_eq!(refused.reason(), Reason::HoldClosed);
     let release = ReleaseHoldRequest {
         hold_id: hold.id.clone(),
+        ..Default::default()
     };
     let refused = fault(world.budgets().release_hold(world.ask(release)).await);
     assert_eq!(refused.reason(), Reason::HoldClosed);
@@ -171,9 +269,14 @@ async fn what_nobody_ends_expires_and_takes_a_late_commit() {
         .into_inner()
         .holds;
     assert_eq!(holds[0].state(), HoldState::Expired);
+    let expired = world.told("hold.expired").await;
+    assert_eq!(expired.len(), 1, "whoever relies on it hears of it");
+    assert_eq!(expired[0].resource_id, hold.id);
+    assert_eq!(fact(&expired[0], "state"), "EXPIRED");
     let late = CommitHoldRequest {
         hold_id: hold.id.clone(),
         actual: Some(usd("4")),
+        ..Default::default()
     };
     world.budgets().commit_hold(world.ask(late)).await.unwrap();
     assert_eq!(amount(&world.budget_now(&budget.id).await.spent), "4.00");

@@ -68,6 +68,7 @@ pub async fn issue(world: &World, id: &str) -> Invoice {
     let request = IssueInvoiceRequest {
         invoice_id: id.into(),
         etag: String::new(),
+        ..Default::default()
     };
     let answer = world
         .invoices()
@@ -89,22 +90,27 @@ pub async fn read(world: &World, id: &str) -> Invoice {
     answer.into_inner().invoice.unwrap()
 }
 
-/// An issued invoice over 119.00.
-pub async fn issued(world: &World) -> Invoice {
+/// A draft over 119.00.
+pub async fn draft(world: &World) -> Invoice {
     let mut request = create(world, &ProjectId::new().to_string());
     request.custom_line_items = vec![fee("100")];
-    let draft = made(world, request).await;
+    made(world, request).await
+}
+
+/// An issued invoice over 119.00.
+pub async fn issued(world: &World) -> Invoice {
+    let draft = draft(world).await;
     issue(world, &draft.id).await
 }
 
-fn minor(money: &Option<reeve_contracts::r#type::v1::Money>) -> i64 {
+pub fn minor(money: &Option<reeve_contracts::r#type::v1::Money>) -> i64 {
     let text = &money.as_ref().unwrap().amount;
     let (whole, cents) = text.split_once('.').unwrap();
     assert_eq!(cents.len(), 2, "{text}");
     format!("{whole}{cents}").parse().unwrap()
 }
 
-async fn work(world: &World, project: &str, tokens: i64) {
+pub async fn work(world: &World, project: &str, tokens: i64) {
     let usage = Usage {
         provider: "acme".into(),
         model: "m1".into(),
@@ -241,6 +247,7 @@ async fn issuing_numbers_without_gaps_and_posts() {
         let request = world.ask(IssueInvoiceRequest {
             invoice_id: draft.id,
             etag: draft.etag,
+            ..Default::default()
         });
         let mut client = world.invoices();
         calls.spawn(async move { client.issue_invoice(request).await });
@@ -269,6 +276,7 @@ async fn the_way_of_an_invoice() {
         invoice_id: invoice.id.clone(),
         etag: "v1".into(),
         reason: "r".into(),
+        ..Default::default()
     };
     let refused = fault(world.invoices().cancel_invoice(world.ask(stale)).await);
     assert_eq!(
@@ -277,6 +285,7 @@ async fn the_way_of_an_invoice() {
     );
     let view = || MarkInvoiceViewedRequest {
         invoice_id: invoice.id.clone(),
+        ..Default::default()
     };
     world
         .invoices()

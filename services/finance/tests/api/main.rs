@@ -5,6 +5,7 @@
 
 mod budgets;
 mod guards;
+mod invoice_work;
 mod invoices;
 mod ledger;
 mod payments;

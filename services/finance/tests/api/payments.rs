@@ -107,6 +107,7 @@ async fn payments_in_parts_settle_an_invoice() {
     };
     let refused = fault(world.invoices().cancel_invoice(world.ask(cancel)).await);
     assert_eq!(refused.reason(), Reason::TransitionForbidden);
+    assert_eq!(refused.metadata()["paid"], "119.00");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,10 +148,19 @@ async fn a_processors_payment_waits_for_its_outcome() {
     };
     let refused = fault(world.invoices().cancel_invoice(world.ask(cancel)).await);
     assert_eq!(refused.reason(), Reason::TransitionForbidden);
+    let says = |key: &str| refused.metadata()[key].as_str();
+    assert_eq!(
+        says("legal"),
+        "VIEWED, PARTIALLY_PAID, PAID, OVERDUE",
+        "not what is refused"
+    );
+    assert_eq!((says("paid"), says("pending")), ("0.00", "100.00"));
+    assert_eq!(refused.preconditions()[1].kind, "MONEY");
 
     let fail = FailPaymentRequest {
         payment_id: pending.id.clone(),
         processor_response: "timeout".into(),
+        ..Default::default()
     };
     let answer = world
         .payments()
@@ -202,6 +212,96 @@ async fn a_processors_payment_waits_for_its_outcome() {
     let refused = fault(world.payments().record_payment(world.ask(taken)).await);
     assert_eq!(refused.code(), Code::AlreadyExists);
     assert_eq!(world.assert_sound().await.journal_count, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_takes_no_payment_and_says_why() {
+    let world = World::new().await;
+    let draft = crate::invoices::draft(&world).await;
+    let refused = fault(
+        world
+            .payments()
+            .record_payment(world.ask(pay("1", &draft, "1")))
+            .await,
+    );
+    assert_eq!(refused.reason(), Reason::TransitionForbidden);
+    assert_eq!(refused.metadata()["legal"], "SENT, CANCELLED");
+    assert_eq!(refused.preconditions()[1].kind, "ISSUED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_is_repeated_by_its_request_id_and_guarded_by_the_etag() {
+    let world = World::new().await;
+    let invoice = issued(&world).await;
+    let card = RecordPaymentRequest {
+        method: PaymentMethod::CreditCard.into(),
+        ..pay("1", &invoice, "100")
+    };
+    let answer = world.payments().record_payment(world.ask(card)).await;
+    let pending = answer.unwrap().into_inner().payment.unwrap();
+    let fail = FailPaymentRequest {
+        request_id: "f".into(),
+        payment_id: pending.id.clone(),
+        etag: pending.etag.clone(),
+        processor_response: "declined".into(),
+    };
+    for _ in 0..2 {
+        let answer = world.payments().fail_payment(world.ask(fail.clone())).await;
+        let failed = answer.unwrap().into_inner().payment.unwrap();
+        assert_eq!(
+            (failed.status(), failed.etag.as_str()),
+            (PaymentStatus::Failed, "v2")
+        );
+    }
+    let stale = CompletePaymentRequest {
+        payment_id: pending.id.clone(),
+        etag: pending.etag,
+        ..Default::default()
+    };
+    let refused = fault(world.payments().complete_payment(world.ask(stale)).await);
+    assert_eq!(
+        (refused.code(), refused.reason()),
+        (Code::Aborted, Reason::EtagMismatch)
+    );
+    let complete = CompletePaymentRequest {
+        request_id: "late".into(),
+        payment_id: pending.id,
+        etag: "v2".into(),
+        ..Default::default()
+    };
+    for _ in 0..2 {
+        let answer = world
+            .payments()
+            .complete_payment(world.ask(complete.clone()))
+            .await;
+        let completed = answer.unwrap().into_inner().payment.unwrap();
+        assert_eq!(completed.status(), PaymentStatus::Completed);
+    }
+    assert_eq!(world.events("payment.completed").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payments_at_once_are_not_more_than_is_owed() {
+    let world = World::new().await;
+    let invoice = issued(&world).await;
+    let mut calls = tokio::task::JoinSet::new();
+    for at in 0..8 {
+        let mut client = world.payments();
+        let request = world.ask(pay(&at.to_string(), &invoice, "50"));
+        calls.spawn(async move { client.record_payment(request).await });
+    }
+    let mut taken = 0;
+    while let Some(answer) = calls.join_next().await {
+        match answer.unwrap() {
+            Ok(_) => taken += 1,
+            Err(status) => {
+                let fault = reeve_status::Fault::from(&status);
+                assert_eq!(fault.reason(), Reason::Overpayment, "{fault}");
+            }
+        }
+    }
+    assert_eq!(taken, 2, "of 119.00");
+    world.assert_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

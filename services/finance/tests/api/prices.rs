@@ -2,7 +2,7 @@ use reeve_contracts::finance::v1::*;
 use reeve_ids::{ProjectId, TaskId};
 use reeve_status::{Code, Reason};
 
-use crate::world::{World, fault, fields, price_list, unit};
+use crate::world::{World, fact, fault, fields, price_list, unit};
 
 fn usage(input: i64, output: i64) -> Usage {
     Usage {
@@ -139,6 +139,200 @@ async fn an_unknown_model_is_refused_and_never_free() {
         listed.records.is_empty(),
         "nothing of a refused report is kept"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_has_one_currency() {
+    let world = World::new().await;
+    let mut euros = price_list("euros", "acme", "m1");
+    euros.currency_code = "EUR".into();
+    for list in [euros, price_list("dollars", "acme", "m2")] {
+        let stored = world.rate_cards().create_rate_card(world.ask(list)).await;
+        stored.unwrap();
+    }
+    let mut other = usage(1_000_000, 0);
+    other.model = "m2".into();
+    let both = || report(vec![usage(1_000_000, 0), other.clone()]);
+    let refused = fault(world.usage().report_usage(world.ask(both())).await);
+    assert_eq!(refused.reason(), Reason::PriceMissing);
+    let dollars = world.price_list().await;
+    let answer = world.usage().report_usage(world.ask(both())).await;
+    let answer = answer.unwrap().into_inner();
+    assert_eq!(answer.records[0].rate_card_id, dollars.id);
+    assert_eq!(answer.cost, Some(crate::world::usd("6.00")));
+    let told = &world.told("usage.recorded").await[0];
+    assert_eq!(
+        (fact(told, "cost"), fact(told, "currency_code")),
+        ("6.00".into(), "USD".into())
+    );
+
+    let budget = world.budget("b", "5.00", "").await;
+    let mut request = both();
+    request.usages[0].model = "m3".into();
+    request.usages[1].model = "m4".into();
+    let refused = fault(world.usage().report_usage(world.ask(request)).await);
+    let missing = &refused.metadata()["missing"];
+    assert_eq!(
+        missing, "acme/m3 input_tokens, acme/m4 input_tokens",
+        "of every line"
+    );
+    let mut euros = price_list("more euros", "acme", "m3");
+    euros.currency_code = "EUR".into();
+    world
+        .rate_cards()
+        .create_rate_card(world.ask(euros))
+        .await
+        .unwrap();
+    let mut request = report(vec![usage(1_000_000, 0)]);
+    request.usages[0].model = "m3".into();
+    request.budget_id = budget.id;
+    let refused = fault(world.usage().report_usage(world.ask(request)).await);
+    assert_eq!(refused.reason(), Reason::CurrencyMismatch);
+    assert_eq!(refused.metadata()["found"], "EUR");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_have_pages_and_no_end() {
+    let world = World::new().await;
+    world.price_list().await;
+    for tokens in [1, 2, 3, 3] {
+        let request = ReportUsageRequest {
+            project_id: ProjectId::new().to_string(),
+            ..report(vec![usage(tokens, 0)])
+        };
+        world
+            .usage()
+            .report_usage(world.ask(request))
+            .await
+            .unwrap();
+    }
+    let data = serde_json::json!({"attempt": 1, "project_id": ProjectId::new().to_string(),
+        "usage": [{"provider": "acme", "model": "unknown", "output_tokens": 5}]});
+    for _ in 0..2 {
+        let task = TaskId::new().to_string();
+        world.task_event("task.failed", &task, data.clone()).await;
+    }
+    let unpriced = "select count(*) from usage_record where status = 'UNPRICED'";
+    reeve_testkit::eventually(|| async { world.count(unpriced).await == 2 }).await;
+    // More tokens than any number in the answer holds, as nobody reports them.
+    let statement = "set session_replication_role = replica; \
+        update usage_record set input_tokens = 9000000000000000000, \
+        busy_micros = 9000000000000000000 where cost > 0.000008";
+    let mut sql = world.sql().await;
+    sqlx::raw_sql(statement).execute(&mut sql).await.unwrap();
+    let mut token = String::new();
+    let mut rows = Vec::new();
+    loop {
+        let request = GetCostSummaryRequest {
+            dimension: CostDimension::Project.into(),
+            page_size: 2,
+            page_token: token,
+            ..Default::default()
+        };
+        let page = world.usage().get_cost_summary(world.ask(request)).await;
+        let page = page.unwrap().into_inner();
+        assert_eq!((page.totals.len(), page.unpriced_count), (1, 2));
+        rows.extend(page.rows);
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    let costs: Vec<_> = rows
+        .iter()
+        .map(|row| row.cost.as_ref().map_or("", |cost| &cost.amount))
+        .collect();
+    assert_eq!(costs, ["0.000009", "0.000009", "0.000006", "0.000003", ""]);
+    assert!(rows[0].key < rows[1].key);
+    assert_eq!(rows[4].unpriced_count, 2);
+    let request = GetCostSummaryRequest {
+        dimension: CostDimension::Outcome.into(),
+        ..Default::default()
+    };
+    let answer = world.usage().get_cost_summary(world.ask(request)).await;
+    let all = &answer.unwrap().into_inner().rows[0];
+    assert_eq!(all.input_tokens, i64::MAX);
+    assert_eq!(all.busy_duration.as_ref().unwrap().seconds, 315_576_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_too_great_to_be_true_are_refused() {
+    let world = World::new().await;
+    let mut list = price_list("list", "acme", "m1");
+    list.model_prices[0].input = unit("1000000000000.01", 1);
+    list.valid_to_time = list.valid_from_time;
+    let refused = fault(world.rate_cards().create_rate_card(world.ask(list)).await);
+    assert_eq!(
+        fields(&refused),
+        ["model_prices[0].input.amount", "valid_to_time"]
+    );
+    let mut list = price_list("list", "acme", "m1");
+    list.model_prices[0].input = unit("1000000000000", 1);
+    world
+        .rate_cards()
+        .create_rate_card(world.ask(list))
+        .await
+        .unwrap();
+    let mut line = usage(1_000_000_000_001, i64::MAX);
+    line.quantities.push(Quantity {
+        resource: "other".into(),
+        amount: "1000000000001".into(),
+    });
+    let refused = fault(
+        world
+            .usage()
+            .report_usage(world.ask(report(vec![line])))
+            .await,
+    );
+    assert_eq!(
+        fields(&refused),
+        [
+            "usages[0].input_tokens",
+            "usages[0].output_tokens",
+            "usages[0].quantities[0].amount"
+        ]
+    );
+    let dear = world.ask(report(vec![usage(2, 0)]));
+    let refused = fault(world.usage().report_usage(dear).await);
+    assert_eq!(fields(&refused), ["usages"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_end_before_they_outgrow_a_message() {
+    let world = World::new().await;
+    let priced = |at: usize| {
+        let mut price = price_list("", &"p".repeat(100), "").model_prices.remove(0);
+        price.model = format!("{at:0>200}");
+        price
+    };
+    let list = CreateRateCardRequest {
+        model_prices: (0..500).map(priced).collect(),
+        ..price_list("large", "", "")
+    };
+    for _ in 0..25 {
+        let stored = world
+            .rate_cards()
+            .create_rate_card(world.ask(list.clone()))
+            .await;
+        stored.unwrap();
+    }
+    let mut token = String::new();
+    let (mut seen, mut pages) = (0, 0);
+    loop {
+        let request = ListRateCardsRequest {
+            page_token: token,
+            ..Default::default()
+        };
+        let page = world.rate_cards().list_rate_cards(world.ask(request)).await;
+        let page = page.unwrap().into_inner();
+        seen += page.rate_cards.len();
+        pages += 1;
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert!(seen == 25 && pages > 1, "{seen} cards on {pages} pages");
 }
 
 #[tokio::test(flavor = "multi_thread")]

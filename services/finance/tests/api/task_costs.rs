@@ -1,9 +1,9 @@
 use reeve_contracts::finance::v1::*;
-use reeve_ids::{AgentId, ExecutionId, ProjectId, TaskId};
+use reeve_ids::{AgentId, ExecutionId, ProjectId, TaskId, TenantId};
 use reeve_testkit::eventually;
 use serde_json::{Value as Json, json};
 
-use crate::world::{World, price_list};
+use crate::world::{World, fact, price_list};
 
 async fn usage_of(world: &World, task: &str) -> Vec<UsageRecord> {
     let request = ListUsageRequest {
@@ -179,4 +179,194 @@ async fn usage_without_a_price_counts_as_its_hold_until_it_has_one() {
         COST
     );
     assert_eq!(world.assert_sound().await.journal_count, 1);
+}
+
+/// An attempt that cost nothing and ended with a hold.
+fn idle(attempt: i32, budget: &Budget, hold: &Hold) -> Json {
+    json!({"attempt": attempt, "budget_id": budget.id, "hold_id": hold.id})
+}
+
+async fn state_of(world: &World, hold: &Hold) -> HoldState {
+    let request = ListHoldsRequest::default();
+    let answer = world.budgets().list_holds(world.ask(request)).await;
+    let holds = answer.unwrap().into_inner().holds;
+    holds.iter().find(|one| one.id == hold.id).unwrap().state()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hold_of_a_wait_ends_although_the_attempt_before_is_paid() {
+    let world = World::new().await;
+    world.price_list().await;
+    let budget = world.budget("b", "50.00", "").await;
+    // It fails with usage, is tried again, and is cancelled before anybody takes it.
+    let task = TaskId::new().to_string();
+    let first = world.hold("first", &budget.id, "1").await;
+    let held = json!({"budget_id": budget.id, "hold_id": first.id});
+    world
+        .task_event("task.failed", &task, ended(&world, 1, held))
+        .await;
+    eventually(|| async { state_of(&world, &first).await == HoldState::Committed }).await;
+    let second = world.hold("second", &budget.id, "1").await;
+    world
+        .task_event("task.cancelled", &task, idle(1, &budget, &second))
+        .await;
+    eventually(|| async { state_of(&world, &second).await == HoldState::Released }).await;
+
+    // An attempt that is lost, rejected or given back keeps its hold, until the wait for the next
+    // one ends it; finance may read of both at once.
+    let kinds = ["task.lease_lost", "task.rejected", "task.returned"];
+    for (kind, together) in kinds.into_iter().zip([true, false, true]) {
+        let task = TaskId::new().to_string();
+        let hold = world.hold(kind, &budget.id, "1").await;
+        let lost = ended(
+            &world,
+            1,
+            json!({"budget_id": budget.id, "hold_id": hold.id}),
+        );
+        let over = idle(1, &budget, &hold);
+        if together {
+            let both = vec![
+                (world.tenant, kind, task.as_str(), lost),
+                (world.tenant, "task.timed_out", task.as_str(), over),
+            ];
+            world.task_events(both).await;
+        } else {
+            world.task_event(kind, &task, lost).await;
+            eventually(|| async { usage_of(&world, &task).await.len() == 1 }).await;
+            assert_eq!(state_of(&world, &hold).await, HoldState::Held);
+            world.task_event("task.timed_out", &task, over).await;
+        }
+        eventually(|| async { state_of(&world, &hold).await == HoldState::Released }).await;
+        assert_eq!(usage_of(&world, &task).await.len(), 1, "paid once");
+    }
+    let now = world.budget_now(&budget.id).await;
+    assert_eq!(now.reserved.unwrap().amount, "0.00");
+    assert_eq!(now.spent.unwrap().amount, "1.52", "four times 0.38");
+    let released = world.told("hold.released").await;
+    assert_eq!(released.len(), 4);
+    assert!(
+        released
+            .iter()
+            .all(|event| fact(event, "budget_id") == budget.id)
+    );
+    let committed = world.told("hold.committed").await;
+    assert_eq!(fact(&committed[0], "actual"), COST);
+    world.assert_sound().await;
+}
+
+/// Brings what the tenant owes its provider next to the greatest number that the books can hold.
+async fn fill_the_books(world: &World) {
+    let sql = "update ledger_account set balance = -999999999999999999.9999 \
+               where code = 'liabilities:payable:acme'";
+    sqlx::query(sql)
+        .execute(&mut world.sql().await)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_cannot_be_applied_stops_nobody() {
+    let world = World::new().await;
+    world.price_list().await;
+    let before = TaskId::new().to_string();
+    world
+        .task_event("task.completed", &before, ended(&world, 1, json!({})))
+        .await;
+    eventually(|| async { usage_of(&world, &before).await.len() == 1 }).await;
+    fill_the_books(&world).await;
+
+    let (poisoned, good) = (TaskId::new().to_string(), TaskId::new().to_string());
+    let neighbour = TenantId::new();
+    let batch = vec![
+        (
+            world.tenant,
+            "task.completed",
+            poisoned.as_str(),
+            ended(&world, 1, json!({})),
+        ),
+        (
+            neighbour,
+            "task.completed",
+            good.as_str(),
+            ended(&world, 1, json!({})),
+        ),
+    ];
+    world.task_events(batch).await;
+    let recorded = "select count(*) from usage_record where status = 'UNPRICED'";
+    eventually(|| async { world.count(recorded).await == 1 }).await;
+    assert!(usage_of(&world, &poisoned).await.is_empty());
+    let aside = "select count(*) from refused_event e join usage_record u using (tenant_id)";
+    assert_eq!(world.count(aside).await, 1, "whole, and with its tenant");
+
+    // Behind it everything goes on.
+    let behind = TaskId::new().to_string();
+    let data = json!({"usage": [{"quantities": {"other": "1"}}]});
+    world
+        .task_event("task.failed", &behind, ended(&world, 1, data))
+        .await;
+    eventually(|| async { usage_of(&world, &behind).await.len() == 1 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_pricing_that_fails_stops_nobody() {
+    let world = World::new().await;
+    let (first, second) = (TaskId::new().to_string(), TaskId::new().to_string());
+    let data = json!({"usage": [{"quantities": {"other": "1"}}]});
+    world
+        .task_event("task.completed", &first, ended(&world, 1, json!({})))
+        .await;
+    world
+        .task_event("task.completed", &second, ended(&world, 1, data))
+        .await;
+    eventually(|| async { usage_of(&world, &second).await.len() == 1 }).await;
+    // An account that exists and is full.
+    let sql = "insert into ledger_account select gen_random_uuid(), tenant_id, \
+               'liabilities:payable:acme', 'USD', 'LIABILITY', -999999999999999999.9999, now() \
+               from usage_record limit 1";
+    sqlx::query(sql)
+        .execute(&mut world.sql().await)
+        .await
+        .unwrap();
+    world.clock.advance(chrono::TimeDelta::seconds(30));
+    let mut list = price_list("late", "acme", "m1");
+    list.resource_prices.push(ResourcePrice {
+        resource: "other".into(),
+        unit_price: crate::world::unit("7", 1),
+    });
+    world
+        .rate_cards()
+        .create_rate_card(world.ask(list))
+        .await
+        .unwrap();
+    eventually(|| async { usage_of(&world, &second).await[0].status() == UsageStatus::Priced })
+        .await;
+    let waiting = &usage_of(&world, &first).await[0];
+    assert_eq!(waiting.status(), UsageStatus::Unpriced);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lines_of_a_late_price_are_priced_together() {
+    let world = World::new().await;
+    let budget = world.budget("b", "5.00", "").await;
+    let task = TaskId::new().to_string();
+    let hold = world.hold("1", &budget.id, "2").await;
+    let mut data = ended(
+        &world,
+        1,
+        json!({"budget_id": budget.id, "hold_id": hold.id}),
+    );
+    let line = data["usage"][0].clone();
+    data["usage"].as_array_mut().unwrap().push(line);
+    world.task_event("task.completed", &task, data).await;
+    eventually(|| async { usage_of(&world, &task).await.len() == 2 }).await;
+    let spent = || async { world.budget_now(&budget.id).await.spent.unwrap().amount };
+    assert_eq!(
+        spent().await,
+        "2.00",
+        "both lines together count as the hold"
+    );
+    world.clock.advance(chrono::TimeDelta::seconds(30));
+    world.price_list().await;
+    eventually(|| async { spent().await == "0.76" }).await;
+    assert_eq!(world.assert_sound().await.journal_count, 2);
 }

@@ -47,7 +47,10 @@ async fn another_tenant_sees_and_changes_nothing() {
     absent!(
         budgets,
         release_hold,
-        ReleaseHoldRequest { hold_id: hold.id }
+        ReleaseHoldRequest {
+            hold_id: hold.id,
+            ..Default::default()
+        }
     );
     absent!(
         invoices,
@@ -60,7 +63,8 @@ async fn another_tenant_sees_and_changes_nothing() {
         invoices,
         mark_invoice_viewed,
         MarkInvoiceViewedRequest {
-            invoice_id: invoice.id.clone()
+            invoice_id: invoice.id.clone(),
+            ..Default::default()
         }
     );
     macro_rules! empty {
@@ -91,6 +95,15 @@ async fn another_tenant_sees_and_changes_nothing() {
         list_invoices,
         ListInvoicesRequest::default(),
         invoices
+    );
+    empty!(
+        invoices,
+        list_time_entries,
+        ListTimeEntriesRequest {
+            invoice_id: invoice.id,
+            ..Default::default()
+        },
+        time_entries
     );
     empty!(
         ledger,

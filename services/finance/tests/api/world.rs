@@ -14,7 +14,7 @@ use reeve_contracts::finance::v1::rate_card_service_client::RateCardServiceClien
 use reeve_contracts::finance::v1::usage_service_client::UsageServiceClient;
 use reeve_contracts::finance::v1::*;
 use reeve_contracts::r#type::v1::Money;
-use reeve_events::{Actor, FeedService, Log, NewEvent, Relay, Wake};
+use reeve_events::{Actor, Event, FeedService, Log, NewEvent, Relay, Wake};
 use reeve_finance::{Finance, LoopsConfig};
 use reeve_ids::{BudgetId, TenantId};
 use reeve_postgres::{Database, Schema};
@@ -132,10 +132,19 @@ impl World {
 
     /// Writes an event of the task queue.
     pub async fn task_event(&self, kind: &'static str, task: &str, data: Json) {
-        let actor = Actor::service("task-queue");
-        let event = NewEvent::new(self.tenant, actor, self.now(), kind, ("task", task)).with(data);
+        self.task_events(vec![(self.tenant, kind, task, data)])
+            .await;
+    }
+
+    /// Writes events of the task queue that finance reads together.
+    pub async fn task_events(&self, events: Vec<(TenantId, &'static str, &str, Json)>) {
+        let event = |(tenant, kind, task, data)| {
+            let actor = Actor::service("task-queue");
+            NewEvent::new(tenant, actor, self.now(), kind, ("task", task)).with(data)
+        };
+        let events = events.into_iter().map(event).collect();
         let mut tx = self.tasks.internal().await.unwrap();
-        reeve_events::append(&mut tx, "task-queue", vec![event])
+        reeve_events::append(&mut tx, "task-queue", events)
             .await
             .unwrap();
         tx.commit().await.unwrap();
@@ -199,33 +208,49 @@ impl World {
         result
     }
 
-    /// How many events of a kind finance wrote, from its log and what waits for the relay.
+    /// How many events of a kind finance wrote.
     pub async fn events(&self, kind: &str) -> usize {
+        self.told(kind).await.len()
+    }
+
+    /// The events of a kind that finance wrote, from its log and what waits for the relay.
+    pub async fn told(&self, kind: &str) -> Vec<Event> {
         let mut sql = self.sql().await;
         let batches: Vec<Vec<u8>> =
             sqlx::query_scalar("select events from event_log union all select events from outbox")
                 .fetch_all(&mut sql)
                 .await
                 .unwrap();
-        batches
-            .iter()
-            .map(|batch| decode(batch).iter().filter(|one| *one == kind).count())
-            .sum()
+        let events = batches.iter().flat_map(|batch| decode(batch));
+        events.filter(|event| event.r#type == kind).collect()
+    }
+
+    /// What a statement of an administrator's counts in finance's schema.
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql)
+            .fetch_one(&mut self.sql().await)
+            .await
+            .unwrap()
     }
 }
 
-fn decode(batch: &[u8]) -> Vec<String> {
+fn decode(batch: &[u8]) -> Vec<Event> {
     use prost::Message as _;
     let mut rest = batch;
-    let mut kinds = Vec::new();
+    let mut events = Vec::new();
     while !rest.is_empty() {
-        kinds.push(
-            reeve_events::Event::decode_length_delimited(&mut rest)
-                .unwrap()
-                .r#type,
-        );
+        events.push(Event::decode_length_delimited(&mut rest).unwrap());
     }
-    kinds
+    events
+}
+
+/// A fact that an event tells, as text.
+pub fn fact(event: &Event, name: &str) -> String {
+    let data = event.data.clone().map(reeve_wellknown::json_from_struct);
+    match &data.unwrap_or_default()[name] {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 fn owner(deps: &reeve_runtime::Deps, keys: &Arc<StaticAuthenticator>) -> Service {

@@ -73,6 +73,7 @@ impl Budgets {
     pub async fn release(&self, tenant: TenantId, hold: HoldId) {
         let message = ReleaseHoldRequest {
             hold_id: hold.to_string(),
+            ..ReleaseHoldRequest::default()
         };
         let request = self.peer.request(tenant, message);
         let answer = BudgetServiceClient::new(self.peer.channel())

@@ -284,6 +284,7 @@ impl TimeRow {
             start_time: self.start_time,
             end_time: self.end_time,
             billable: self.billable,
+            invoice_id: self.invoice_id.map(InvoiceId::from_uuid),
         }
     }
 

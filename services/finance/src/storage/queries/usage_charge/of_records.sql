@@ -1,1 +1,1 @@
-select * from usage_charge where usage_id = any($1) order by usage_id, line
+select * from usage_charge where tenant_id = $1 and usage_id = any($2) order by usage_id, line
