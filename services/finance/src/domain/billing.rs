@@ -126,6 +126,18 @@ pub struct Bill {
     pub billed_time: Vec<Uuid>,
 }
 
+impl Bill {
+    /// How many bytes it takes to tell, at most.
+    pub fn weight(&self) -> usize {
+        let lines = self.lines.iter();
+        let lines = lines.map(|line| line.description.len() + line.unit.len() + 180);
+        let breakdowns = self.breakdowns.iter().map(|one| one.label.len() + 80);
+        let used = self.resources.iter();
+        let used = used.map(|one| one.resource.len() + one.model.len() + 80);
+        lines.chain(breakdowns).chain(used).sum()
+    }
+}
+
 /// Makes a bill. Costs with their markup are rounded together: their sum once, half away from
 /// zero, and the lines share it by largest remainder, so that many small lines lose nothing.
 ///

@@ -274,3 +274,49 @@ pub fn payment(payment: &Payment) -> proto::Payment {
         etag: etag(payment.version),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use reeve_money::{Cost, Decimal};
+
+    use super::*;
+    use crate::domain::billing::{ChargeGroup, Rules, bill};
+    use crate::domain::rate_card::{MeterKey, UnitPrice};
+
+    #[test]
+    fn a_bill_weighs_no_less_than_its_message() {
+        let rules = Rules {
+            currency: "EUR".parse().unwrap(),
+            markup_percent: "12.3456".parse().unwrap(),
+            hourly_rate: None,
+            tax_category: TaxCategory::Standard,
+            tax_percent: "19.0001".parse().unwrap(),
+        };
+        let amount: Decimal = "999999999999.9999999999".parse().unwrap();
+        let charge = |at: i32| ChargeGroup {
+            key: MeterKey::model("provider", &format!("model-{at}"), "cached_input_tokens"),
+            price: UnitPrice {
+                amount,
+                per_units: 1_000_000_000,
+            },
+            quantity: amount,
+            cost: Cost::new(amount / Decimal::from(100), rules.currency).unwrap(),
+        };
+        let charges: Vec<_> = (0..200).map(charge).collect();
+        let bill = bill(&rules, &charges, &[], &[]).unwrap();
+        let message = proto::Invoice {
+            line_items: (1..)
+                .zip(&bill.lines)
+                .map(|(at, one)| line(at, one, rules.currency))
+                .collect(),
+            cost_breakdowns: bill.breakdowns.iter().map(breakdown).collect(),
+            resource_usages: bill.resources.iter().map(resource).collect(),
+            ..proto::Invoice::default()
+        };
+        let (weight, length) = (bill.weight(), message.encoded_len());
+        assert!(
+            weight >= length && weight < length * 2,
+            "{weight} for {length}"
+        );
+    }
+}

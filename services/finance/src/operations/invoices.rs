@@ -14,6 +14,10 @@ use crate::error::Error;
 use crate::storage::usage::Unbilled;
 use crate::storage::{invoices, time, usage};
 
+/// What the lines of an invoice and what they were made from may weigh: all of it is read at once,
+/// and an invoice that does not fit into a message could never be read again.
+const MOST_BYTES: usize = 5 * 512 * 1024;
+
 /// What to bill to whom.
 #[derive(Debug, Clone)]
 pub struct NewInvoice {
@@ -60,6 +64,13 @@ impl Context {
             .map_err(|error| Error::amount("custom_line_items", error))?;
         if bill.lines.is_empty() {
             return Err(Error::NothingToInvoice);
+        }
+        if bill.weight() > MOST_BYTES {
+            let description = "holds more lines than an invoice can; bill a shorter one".to_owned();
+            return Err(Error::Invalid {
+                field: "billing_period",
+                description,
+            });
         }
         let invoice = draft(id, &call, new, &bill, now);
         invoices::insert(&mut tx, &invoice, &bill, &entries).await?;

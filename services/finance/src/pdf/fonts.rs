@@ -105,15 +105,26 @@ impl Fonts {
         width: f32,
         lines: &mut Vec<String>,
     ) -> String {
-        let mut piece = String::new();
-        for letter in word.chars() {
-            piece.push(letter);
-            if piece.chars().count() > 1 && self.width(weight, size, &piece) > width {
-                piece.pop();
-                lines.push(std::mem::replace(&mut piece, letter.to_string()));
+        let letters: Vec<char> = word.chars().collect();
+        let mut rest = &letters[..];
+        let mut count = 1;
+        loop {
+            let piece = |count: usize| rest[..count].iter().collect::<String>();
+            let fits = |count: usize| self.width(weight, size, &piece(count)) <= width;
+            // From line to line about as many letters fit.
+            while count < rest.len() && fits(count + 1) {
+                count += 1;
             }
+            while count > 1 && !fits(count) {
+                count -= 1;
+            }
+            if count >= rest.len() {
+                return piece(rest.len());
+            }
+            lines.push(piece(count));
+            rest = &rest[count..];
+            count = count.min(rest.len());
         }
-        piece
     }
 }
 
