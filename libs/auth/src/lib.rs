@@ -8,6 +8,7 @@
 mod api_key;
 mod authenticator;
 mod caller;
+mod memory;
 pub mod permissions;
 mod principal;
 mod remote;
@@ -16,6 +17,7 @@ mod service_token;
 pub use api_key::{ApiKey, Pepper};
 pub use authenticator::{Authenticator, Credential};
 pub use caller::Caller;
+pub use memory::{Memo, Memory, STALE};
 pub use principal::{Principal, PrincipalKind};
 pub use remote::RemoteAuthenticator;
 pub use service_token::ServiceTokens;

@@ -1,23 +1,30 @@
 //! The authenticator of every service but agent-registry: API keys are resolved there and kept for
 //! a short while; service tokens are checked here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use moka::future::Cache;
+use chrono::{DateTime, TimeDelta, Utc};
+use reeve_clock::{Clock, SystemClock};
 use reeve_contracts::identity::v1::identity_service_client::IdentityServiceClient;
-use reeve_contracts::identity::v1::{self as proto, ResolveApiKeyRequest};
+use reeve_contracts::identity::v1::{self as proto, ResolveApiKeyRequest, ResolveApiKeyResponse};
 use reeve_ids::{TenantId, Uuid};
 use reeve_status::{Code, Fault, Reason};
 use sha2::{Digest as _, Sha256};
 use tonic::transport::Channel;
 
-use crate::{ApiKey, Authenticator, Credential, Principal, PrincipalKind, ServiceTokens};
+use crate::{
+    ApiKey, Authenticator, Credential, Memo, Memory, Principal, PrincipalKind, ServiceTokens,
+};
 
 /// How long a resolved key is believed. The registry's own replicas believe one for 10 seconds more,
-/// so a revocation takes effect everywhere within 30.
-const BELIEVED: Duration = Duration::from_secs(20);
+/// and asking takes a moment, so a revocation takes effect everywhere within 30.
+const BELIEVED: TimeDelta = TimeDelta::seconds(15);
 const CACHED_KEYS: u64 = 20_000;
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection that broke is opened anew by the next try.
+const TRIES: usize = 2;
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Resolves API keys at agent-registry.
 #[derive(Clone)]
@@ -25,44 +32,87 @@ pub struct RemoteAuthenticator {
     service: &'static str,
     tokens: ServiceTokens,
     registry: Channel,
+    clock: Arc<dyn Clock>,
     // By digest, so that no credential is kept.
-    resolved: Cache<[u8; 32], Principal>,
+    resolved: Memory<[u8; 32], Resolved>,
+}
+
+/// A key that was valid when it was resolved.
+#[derive(Clone)]
+struct Resolved {
+    principal: Principal,
+    expire_time: Option<DateTime<Utc>>,
 }
 
 impl RemoteAuthenticator {
     /// The authenticator of `service`, which reaches agent-registry over `registry`.
     pub fn new(service: &'static str, tokens: ServiceTokens, registry: Channel) -> Self {
-        let resolved = Cache::builder()
-            .max_capacity(CACHED_KEYS)
-            .time_to_live(BELIEVED)
-            .build();
         Self {
             service,
             tokens,
             registry,
-            resolved,
+            clock: Arc::new(SystemClock),
+            resolved: Memory::new(CACHED_KEYS, BELIEVED),
         }
     }
 
-    async fn resolve(&self, credential: &Credential) -> Result<Principal, Fault> {
+    /// With another clock than the machine's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    async fn known(&self, credential: &Credential) -> Result<Resolved, Fault> {
+        let digest: [u8; 32] = Sha256::digest(credential.reveal()).into();
+        let now = self.clock.now();
+        let aged = match self.resolved.recall(&digest, now).await {
+            Memo::Fresh(resolved) => return Ok(resolved),
+            Memo::Aged(resolved) => resolved,
+            Memo::None => {
+                let question = self.resolve(credential);
+                let learned = self.resolved.learn_once(digest, now, question).await;
+                return learned.map_err(|fault| (*fault).clone());
+            }
+        };
+        match self.resolve(credential).await {
+            Ok(resolved) => {
+                self.resolved.learn(digest, resolved.clone(), now).await;
+                Ok(resolved)
+            }
+            // What was true a while ago is better than refusing everybody.
+            Err(fault) if fault.code() == Code::Unavailable => Ok(aged),
+            Err(fault) => {
+                self.resolved.forget(&digest).await;
+                Err(fault)
+            }
+        }
+    }
+
+    async fn resolve(&self, credential: &Credential) -> Result<Resolved, Fault> {
+        let mut tried = 1;
+        let status = loop {
+            match self.ask(credential).await {
+                Ok(answer) => return parse(answer).ok_or_else(Fault::internal),
+                Err(status) if is_broken(&status) && tried < TRIES => tried += 1,
+                Err(status) => break status,
+            }
+        };
+        Err(refusal(&status))
+    }
+
+    async fn ask(&self, credential: &Credential) -> Result<ResolveApiKeyResponse, tonic::Status> {
         let message = ResolveApiKeyRequest {
             api_key: credential.reveal().to_owned(),
         };
         let mut request = tonic::Request::new(message);
-        let token = self
-            .tokens
-            .mint(self.service, TenantId::from_uuid(Uuid::nil()));
+        let nobody = TenantId::from_uuid(Uuid::nil());
+        let token = self.tokens.mint(self.service, nobody);
         let bearer = format!("Bearer {token}").parse().expect("a token is ASCII");
         request.metadata_mut().insert("authorization", bearer);
         request.set_timeout(RESOLVE_TIMEOUT);
-        let answer = IdentityServiceClient::new(self.registry.clone())
-            .resolve_api_key(request)
-            .await;
-        match answer.map(|answer| answer.into_inner().principal) {
-            Ok(Some(principal)) => parse(principal).ok_or_else(Fault::internal),
-            Ok(None) => Err(Fault::internal()),
-            Err(status) => Err(refusal(&status)),
-        }
+        let mut registry = IdentityServiceClient::new(self.registry.clone());
+        Ok(registry.resolve_api_key(request).await?.into_inner())
     }
 }
 
@@ -70,15 +120,18 @@ impl RemoteAuthenticator {
 impl Authenticator for RemoteAuthenticator {
     async fn authenticate(&self, credential: &Credential) -> Result<Principal, Fault> {
         if ServiceTokens::is_one(credential.reveal()) {
-            return self.tokens.verify(credential.reveal()).ok_or_else(invalid);
+            let principal = self.tokens.verify(credential.reveal());
+            return principal.ok_or_else(ServiceTokens::refusal);
         }
         // What is no key at all costs the registry nothing.
         ApiKey::parse(credential.reveal()).ok_or_else(invalid)?;
-        let digest: [u8; 32] = Sha256::digest(credential.reveal()).into();
-        self.resolved
-            .try_get_with(digest, self.resolve(credential))
-            .await
-            .map_err(|fault| (*fault).clone())
+        let resolved = self.known(credential).await?;
+        // Though the answer is remembered for longer.
+        let now = self.clock.now();
+        if resolved.expire_time.is_some_and(|time| time <= now) {
+            return Err(invalid());
+        }
+        Ok(resolved.principal)
     }
 }
 
@@ -91,16 +144,28 @@ fn invalid() -> Fault {
     )
 }
 
+/// Whether the transport failed and the registry did not answer: its own answers have details.
+fn is_broken(status: &tonic::Status) -> bool {
+    let by_transport = matches!(
+        status.code(),
+        tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Internal
+    );
+    by_transport && status.details().is_empty()
+}
+
 fn refusal(status: &tonic::Status) -> Fault {
+    let fault = Fault::from(status);
+    if ServiceTokens::is_refusal(&fault) {
+        tracing::error!("agent-registry refuses this service's token: secrets or clocks differ");
+        return away(AGAIN);
+    }
     match status.code() {
         tonic::Code::Unauthenticated => invalid(),
-        tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => {
-            Fault::unavailable(
-                Reason::PeerUnavailable,
-                "agent-registry, which knows the credentials, is unavailable",
-                Duration::from_secs(1),
-            )
-        }
+        tonic::Code::Unavailable
+        | tonic::Code::ResourceExhausted
+        | tonic::Code::DeadlineExceeded
+        | tonic::Code::Cancelled => away(fault.retry_after().unwrap_or(AGAIN)),
+        _ if is_broken(status) => away(AGAIN),
         _ => {
             tracing::error!(%status, "agent-registry could not resolve a credential");
             Fault::internal()
@@ -108,7 +173,27 @@ fn refusal(status: &tonic::Status) -> Fault {
     }
 }
 
-fn parse(principal: proto::Principal) -> Option<Principal> {
+fn away(retry_after: Duration) -> Fault {
+    Fault::unavailable(
+        Reason::PeerUnavailable,
+        "agent-registry, which knows the credentials, is unavailable",
+        retry_after,
+    )
+    .with("peer", "agent-registry")
+}
+
+fn parse(answer: ResolveApiKeyResponse) -> Option<Resolved> {
+    let expire_time = match &answer.expire_time {
+        Some(time) => Some(reeve_wellknown::datetime(time)?),
+        None => None,
+    };
+    Some(Resolved {
+        principal: principal(answer.principal?)?,
+        expire_time,
+    })
+}
+
+fn principal(principal: proto::Principal) -> Option<Principal> {
     let kind = match proto::PrincipalKind::try_from(principal.kind).ok()? {
         proto::PrincipalKind::User => PrincipalKind::User,
         proto::PrincipalKind::Agent => PrincipalKind::Agent,

@@ -8,12 +8,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac as _};
 use reeve_ids::TenantId;
+use reeve_status::{Code, Fault, Reason};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::{Principal, PrincipalKind};
 
 const PREFIX: &str = "rst_";
+/// Metadata of a refusal: which sort of credential it was.
+const CREDENTIAL: &str = "credential";
+const SERVICE_TOKEN: &str = "service_token";
 const LIFETIME: Duration = Duration::from_secs(300);
 /// How far the clocks of two hosts may differ.
 const LEEWAY: Duration = Duration::from_secs(30);
@@ -83,6 +87,24 @@ impl ServiceTokens {
         })
     }
 
+    /// What a service hears whose token is not valid. It differs from what is said of an API key,
+    /// since the caller on whose behalf the service asks has done nothing wrong.
+    pub fn refusal() -> Fault {
+        Fault::new(
+            Code::Unauthenticated,
+            Reason::CredentialInvalid,
+            "the service token is forged or expired: secrets or clocks differ",
+        )
+        .with(CREDENTIAL, SERVICE_TOKEN)
+    }
+
+    /// Whether a peer refused this service's own token, and not the credential of its caller.
+    pub fn is_refusal(fault: &Fault) -> bool {
+        let credential = fault.metadata().get(CREDENTIAL);
+        fault.reason() == Reason::CredentialInvalid
+            && credential.is_some_and(|credential| credential == SERVICE_TOKEN)
+    }
+
     fn mac(&self, claims: &str) -> Hmac<Sha256> {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes a key of any length");
@@ -134,5 +156,13 @@ mod tests {
             expires: 1,
         };
         assert!(tokens.verify(&tokens.encode(&old)).is_none());
+    }
+
+    #[test]
+    fn a_refused_token_is_told_from_a_refused_key() {
+        let on_the_wire = tonic::Status::from(ServiceTokens::refusal());
+        assert!(ServiceTokens::is_refusal(&Fault::from(&on_the_wire)));
+        let key = Fault::new(Code::Unauthenticated, Reason::CredentialInvalid, "a key");
+        assert!(!ServiceTokens::is_refusal(&key));
     }
 }

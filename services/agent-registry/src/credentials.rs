@@ -1,13 +1,13 @@
-//! From an API key's text to a principal, with a short memory; and when keys were last used.
+//! From an API key's text to a principal, with a memory that outlives PostgreSQL's absence; and when
+//! keys were last used.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use moka::future::Cache;
+use chrono::{DateTime, TimeDelta, Utc};
 use reeve_auth::{
-    ApiKey, Authenticator, Credential, Pepper, Principal, PrincipalKind, ServiceTokens,
+    ApiKey, Authenticator, Credential, Memo, Memory, Pepper, Principal, PrincipalKind,
+    ServiceTokens,
 };
 use reeve_clock::Clock;
 use reeve_ids::ApiKeyId;
@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::storage::api_keys;
 
 /// How long a stored key is believed: how late this process hears of a revocation elsewhere.
-const BELIEVED: Duration = Duration::from_secs(10);
+const BELIEVED: TimeDelta = TimeDelta::seconds(10);
 const CACHED_KEYS: u64 = 20_000;
 
 type Stored = (api_key::ApiKey, Vec<u8>);
@@ -30,7 +30,7 @@ pub struct Credentials {
     database: Database,
     pepper: Pepper,
     clock: Arc<dyn Clock>,
-    stored: Cache<ApiKeyId, Arc<Stored>>,
+    stored: Memory<ApiKeyId, Arc<Stored>>,
     uses: Arc<Mutex<HashMap<ApiKeyId, DateTime<Utc>>>>,
 }
 
@@ -46,15 +46,11 @@ pub struct Resolved {
 impl Credentials {
     /// Credentials in the service's schema.
     pub fn new(database: Database, pepper: Pepper, clock: Arc<dyn Clock>) -> Self {
-        let stored = Cache::builder()
-            .max_capacity(CACHED_KEYS)
-            .time_to_live(BELIEVED)
-            .build();
         Self {
             database,
             pepper,
             clock,
-            stored,
+            stored: Memory::new(CACHED_KEYS, BELIEVED),
             uses: Arc::default(),
         }
     }
@@ -70,9 +66,9 @@ impl Credentials {
     /// The same for every kind of worthless key, so that it teaches nothing.
     pub async fn resolve(&self, text: &str) -> Result<Resolved, Error> {
         let presented = ApiKey::parse(text).ok_or(Error::CredentialInvalid)?;
-        let stored = self.stored(presented.id()).await?;
-        let (key, hash) = &*stored;
         let now = self.clock.now();
+        let stored = self.stored(presented.id(), now).await?;
+        let (key, hash) = &*stored;
         if !self.pepper.verify(&presented, hash) || key.state(now) != KeyState::Active {
             return Err(Error::CredentialInvalid);
         }
@@ -86,19 +82,33 @@ impl Credentials {
         })
     }
 
-    async fn stored(&self, id: ApiKeyId) -> Result<Arc<Stored>, Error> {
-        if let Some(stored) = self.stored.get(&id).await {
-            return Ok(stored);
-        }
-        let found = api_keys::resolve(self.database.internal_pool(), id).await?;
-        let stored = Arc::new(found.ok_or(Error::CredentialInvalid)?);
-        self.stored.insert(id, Arc::clone(&stored)).await;
+    async fn stored(&self, id: ApiKeyId, now: DateTime<Utc>) -> Result<Arc<Stored>, Error> {
+        let aged = match self.stored.recall(&id, now).await {
+            Memo::Fresh(stored) => return Ok(stored),
+            Memo::Aged(stored) => Some(stored),
+            Memo::None => None,
+        };
+        let found = match (self.find(id).await, aged) {
+            // Without it nobody could be heard while PostgreSQL is away.
+            (Err(Error::Database(error)), Some(aged)) if is_away(&error) => return Ok(aged),
+            (found, _) => found?,
+        };
+        let Some(found) = found else {
+            self.stored.forget(&id).await;
+            return Err(Error::CredentialInvalid);
+        };
+        let stored = Arc::new(found);
+        self.stored.learn(id, Arc::clone(&stored), now).await;
         Ok(stored)
+    }
+
+    async fn find(&self, id: ApiKeyId) -> Result<Option<Stored>, Error> {
+        Ok(api_keys::resolve(self.database.internal_pool(), id).await?)
     }
 
     /// Makes the next use read the key anew.
     pub async fn outdate(&self, id: ApiKeyId) {
-        self.stored.invalidate(&id).await;
+        self.stored.forget(&id).await;
     }
 
     /// Writes down when keys were last used, if any were since the last time.
@@ -112,6 +122,11 @@ impl Credentials {
         }
         Ok(api_keys::save_uses(self.database.internal_pool(), &uses).await?)
     }
+}
+
+fn is_away(error: &reeve_postgres::Error) -> bool {
+    use reeve_postgres::Error::{Timeout, Unavailable};
+    matches!(error, Unavailable(_) | Timeout(_))
 }
 
 fn principal(key: &api_key::ApiKey) -> Principal {
@@ -148,10 +163,7 @@ impl Authenticator for LocalAuthenticator {
     async fn authenticate(&self, credential: &Credential) -> Result<Principal, Fault> {
         let text = credential.reveal();
         if ServiceTokens::is_one(text) {
-            return self
-                .tokens
-                .verify(text)
-                .ok_or_else(|| Error::CredentialInvalid.into());
+            return self.tokens.verify(text).ok_or_else(ServiceTokens::refusal);
         }
         Ok(self.credentials.resolve(text).await?.principal)
     }
