@@ -128,6 +128,7 @@ impl Presence {
                 state: state.into(),
                 reason: "the agent's process ends".to_owned(),
                 etag: String::new(),
+                epoch: self.epoch,
             };
             let mut client = AgentServiceClient::new(self.channel.clone());
             if let Err(error) = answer(client.transition_agent(self.session.request(request)).await)

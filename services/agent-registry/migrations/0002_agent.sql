@@ -88,15 +88,21 @@ end $$;
 create trigger agent_delete_guard before delete on agent
     for each row execute function agent_delete_guard();
 
--- What heartbeats say, written in batches and apart from the agent, so that they neither lock nor
--- grow its rows. No column but the key is indexed: every update stays on its page.
+-- What heartbeats say, written in batches and apart from the agent, so that they do not grow its
+-- rows. The first report of an agent shares a key lock on it, which the changes of an agent, being
+-- FOR NO KEY UPDATE, do not wait for. Load and checks have times of their own, since a heartbeat may
+-- leave them out and another replica may have heard newer ones. No column but the key is indexed: every update stays on its page.
 create table agent_status (
     agent_id            uuid        primary key references agent (id) on delete cascade,
     tenant_id           uuid        not null,
     epoch               bigint      not null,
     last_heartbeat_time timestamptz not null,
     workload            jsonb,
-    health_checks       jsonb       not null
+    workload_time       timestamptz,
+    health_checks       jsonb,
+    health_checks_time  timestamptz,
+    check ((workload is null) = (workload_time is null)),
+    check ((health_checks is null) = (health_checks_time is null))
 ) with (fillfactor = 70);
 alter table agent_status enable row level security;
 alter table agent_status force row level security;

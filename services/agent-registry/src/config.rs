@@ -136,6 +136,11 @@ impl Validate for Config {
                 "heartbeat.renew_period: must be shorter than heartbeat.lease",
             ),
             (
+                heartbeat.sweep_period <= heartbeat.lease / 4,
+                "heartbeat.sweep_period: must be at most a quarter of heartbeat.lease, or every \
+                 look counts as one after an absence",
+            ),
+            (
                 heartbeat.greatest_rate > 0,
                 "heartbeat.greatest_rate: must be at least 1",
             ),

@@ -13,6 +13,9 @@ pub enum Error {
     /// The database refused or is away.
     #[error(transparent)]
     Database(#[from] reeve_postgres::Error),
+    /// The connection broke at the commit: what the operation wrote may be there.
+    #[error("the connection broke at the commit")]
+    Uncertain(#[source] sqlx::Error),
     /// A stored row makes no sense.
     #[error(transparent)]
     Corrupt(#[from] storage::rows::Corrupt),
@@ -62,6 +65,9 @@ pub enum Error {
         /// Its etag.
         current: String,
     },
+    /// Another change won; the same request may be tried again.
+    #[error("another change won")]
+    Collided,
     /// The process is not the agent's current one.
     #[error("agent {agent} is at epoch {current}")]
     StaleEpoch {
@@ -89,6 +95,9 @@ pub enum Error {
     /// The request id came with another body before.
     #[error("request_id {0} was used before")]
     RequestIdReused(String),
+    /// A new key would be worthless.
+    #[error("the key would have expired already")]
+    ExpiresInThePast,
     /// The caller grants what they do not hold.
     #[error("the caller does not hold {0:?}")]
     NotHeld(Vec<String>),
@@ -98,7 +107,7 @@ pub enum Error {
     /// The credential opens nothing.
     #[error("the credential is not valid")]
     CredentialInvalid,
-    /// The events after the cursor are no longer kept.
+    /// The events after the cursor are no longer kept, or the cursor is of no event.
     #[error("the cursor has expired")]
     CursorExpired,
 }
@@ -134,16 +143,27 @@ impl From<Error> for Fault {
             Error::Database(error) | Error::Events(reeve_events::Error::Database(error)) => {
                 database(&error)
             }
+            Error::Uncertain(_) => Self::new(
+                Code::DeadlineExceeded,
+                Reason::DeadlinePassed,
+                "the database did not confirm the commit; the change may have been made",
+            ),
             Error::Corrupt(_) | Error::Events(_) | Error::Leases(_) => internal(&error),
             Error::NotFound { kind, id } => Self::not_found(kind, id),
             Error::Exists { kind, name } => Self::already_exists(kind, name),
             Error::Forbidden { agent, from, to } => forbidden(agent, from, to),
             Error::StartsByRegistering { agent } => starts_by_registering(agent),
             Error::EtagMismatch { agent, current } => Self::etag_mismatch("agent", agent, current),
+            Error::Collided => Self::new(
+                Code::Aborted,
+                Reason::WriteConflict,
+                "a concurrent change won; try again",
+            ),
             Error::StaleEpoch { agent, current } => stale_epoch(agent, current),
             Error::NotRunning { agent, state } => not_running(agent, state),
             Error::NotOffline { agent, state } => not_offline(agent, state),
             Error::RequestIdReused(request_id) => request_id_reused(&request_id),
+            Error::ExpiresInThePast => Self::invalid("expire_time", "must lie in the future"),
             Error::NotHeld(patterns) => not_held(&patterns),
             Error::UserKeyByAgent => Self::new(
                 Code::PermissionDenied,
@@ -158,7 +178,7 @@ impl From<Error> for Fault {
             Error::CursorExpired => Self::new(
                 Code::OutOfRange,
                 Reason::CursorExpired,
-                "the cursor is older than what is kept; watch again without one",
+                "the cursor is of no event that is kept; watch again without one",
             ),
         }
     }

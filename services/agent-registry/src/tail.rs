@@ -87,6 +87,22 @@ impl Tail {
         self.beyond(i64::MIN).await
     }
 
+    /// Refuses a sequence that no event ever had, which a cursor may name: one that was made up, or
+    /// one from before the database was restored.
+    ///
+    /// # Errors
+    /// When there is no such sequence.
+    pub async fn check(&self, sequence: i64) -> Result<(), Error> {
+        if sequence < 0 {
+            return Err(Error::CursorExpired);
+        }
+        // Another replica may have read further.
+        if sequence > self.head().await && sequence > self.log.last_sequence().await? {
+            return Err(Error::CursorExpired);
+        }
+        Ok(())
+    }
+
     /// Waits until events after a sequence have been read; the newest's sequence.
     pub async fn beyond(&self, sequence: i64) -> i64 {
         let mut head = self.head.subscribe();
@@ -108,9 +124,12 @@ impl Tail {
         if let Some(events) = self.remembered(sequence) {
             return Ok(events);
         }
+        let head = *self.head.borrow();
         let events = self.log.read_after(sequence, BATCH).await?;
         match events.first() {
-            Some(first) if first.sequence > sequence + 1 => Err(Error::CursorExpired),
+            // There were some, and the retention took all of them.
+            None if head > Some(sequence) => Err(Error::CursorExpired),
+            Some(first) if first.sequence > sequence.saturating_add(1) => Err(Error::CursorExpired),
             _ => Ok(events.into_iter().map(Arc::new).collect()),
         }
     }
@@ -118,7 +137,9 @@ impl Tail {
     fn remembered(&self, sequence: i64) -> Option<Vec<Arc<Event>>> {
         let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
         let kept = i64::try_from(ring.events.len()).ok()?;
-        let skipped = usize::try_from(sequence + 1 - (ring.next - kept)).ok()?;
+        let first = ring.next - kept;
+        let skipped = sequence.checked_add(1)?.checked_sub(first)?;
+        let skipped = usize::try_from(skipped).ok()?;
         Some(
             ring.events
                 .iter()

@@ -112,6 +112,7 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
                 agent_id,
                 reason,
                 etag: String::new(),
+                epoch: 0,
             };
             let drained = call!(
                 session,

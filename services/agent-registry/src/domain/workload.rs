@@ -70,13 +70,79 @@ pub struct HealthCheck {
     pub check_time: DateTime<Utc>,
 }
 
+/// A report and when it was heard. Each replica hears some of them; the latest one counts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard<T> {
+    /// When it arrived.
+    pub time: DateTime<Utc>,
+    /// What it said.
+    pub value: T,
+}
+
 /// What is known from heartbeats alone.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Status {
     /// The last heartbeat.
     pub last_heartbeat_time: Option<DateTime<Utc>>,
     /// The last reported load of this epoch.
-    pub workload: Option<Workload>,
+    pub workload: Option<Heard<Workload>>,
     /// The last reported checks of this epoch, by name.
-    pub health_checks: Vec<HealthCheck>,
+    pub health_checks: Option<Heard<Vec<HealthCheck>>>,
+}
+
+impl Status {
+    /// Takes over what was heard later elsewhere. Both are about the same process.
+    pub fn merge(&mut self, other: &Self) {
+        self.last_heartbeat_time = self.last_heartbeat_time.max(other.last_heartbeat_time);
+        merge(&mut self.workload, other.workload.as_ref());
+        merge(&mut self.health_checks, other.health_checks.as_ref());
+    }
+}
+
+fn merge<T: Clone>(own: &mut Option<Heard<T>>, other: Option<&Heard<T>>) {
+    let is_later = |other: &&Heard<T>| own.as_ref().is_none_or(|own| own.time <= other.time);
+    if let Some(other) = other.filter(is_later) {
+        *own = Some(other.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_each_report_the_latest_counts_in_whatever_order_they_come() {
+        let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        let load = |seconds, active_task_count| {
+            let value = Workload {
+                active_task_count,
+                ..Workload::default()
+            };
+            let time = at(seconds);
+            Some(Heard { time, value })
+        };
+        let checked = Some(Heard {
+            time: at(3),
+            value: Vec::new(),
+        });
+        let early = Status {
+            last_heartbeat_time: Some(at(3)),
+            workload: load(1, 7),
+            health_checks: checked.clone(),
+        };
+        let late = Status {
+            last_heartbeat_time: Some(at(2)),
+            workload: load(2, 0),
+            health_checks: None,
+        };
+        let both = Status {
+            last_heartbeat_time: Some(at(3)),
+            workload: load(2, 0),
+            health_checks: checked,
+        };
+        for (mut first, second) in [(early.clone(), &late), (late.clone(), &early)] {
+            first.merge(second);
+            assert_eq!(first, both);
+        }
+    }
 }

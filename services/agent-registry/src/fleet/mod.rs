@@ -6,7 +6,7 @@
 
 mod seat;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -20,6 +20,8 @@ use crate::storage::rows::Member;
 use crate::storage::statuses::Report;
 
 const SHARDS: usize = 32;
+/// Changes of unknown agents that a shard remembers: far more than happen while an agent is read.
+const UNSEATED: usize = 256;
 
 /// What an accepted heartbeat leaves behind.
 #[derive(Debug, Clone)]
@@ -47,6 +49,11 @@ struct Shard {
     seats: HashMap<AgentId, Seat>,
     /// Processes whose lease must be renewed, once each.
     renewals: Vec<(AgentId, i64)>,
+    /// Processes whose lease must be removed.
+    releases: Vec<(AgentId, i64)>,
+    /// The latest versions that were heard of of agents that are not here: one of them may be being
+    /// read right now.
+    unseated: VecDeque<(AgentId, i64)>,
     /// Agents with reports to write down, once each.
     reports: Vec<AgentId>,
 }
@@ -75,21 +82,42 @@ impl Fleet {
         match shard.seats.get_mut(&member.id) {
             Some(seat) => seat.update(member),
             None => {
-                shard.seats.insert(member.id, Seat::new(member));
+                let id = member.id;
+                let mut seat = Seat::new(member);
+                let heard_of = shard.unseated.iter().filter(|(other, _)| *other == id);
+                heard_of.for_each(|(_, version)| seat.outdate(*version));
+                shard.seats.insert(id, seat);
             }
+        }
+    }
+
+    /// Takes note of a change of an agent, if it is here. Its reports are not known to whoever
+    /// changed it.
+    pub fn update(&self, member: Member) {
+        if let Some(seat) = self.shard(member.id).seats.get_mut(&member.id) {
+            seat.update(member);
         }
     }
 
     /// Makes the next heartbeat read the agent anew, unless this version of it is known already.
     pub fn outdate(&self, id: AgentId, version: i64) {
-        if let Some(seat) = self.shard(id).seats.get_mut(&id) {
-            seat.outdate(version);
+        let mut shard = self.shard(id);
+        match shard.seats.get_mut(&id) {
+            Some(seat) => seat.outdate(version),
+            None => shard.leave_word(id, version),
         }
     }
 
-    /// Forgets an agent.
-    pub fn forget(&self, id: AgentId) {
+    /// Forgets an agent that was not found.
+    pub fn unseat(&self, id: AgentId) {
         self.shard(id).seats.remove(&id);
+    }
+
+    /// Forgets an agent, which is deleted.
+    pub fn forget(&self, id: AgentId) {
+        let mut shard = self.shard(id);
+        shard.seats.remove(&id);
+        shard.leave_word(id, i64::MAX);
     }
 
     /// Takes a heartbeat in; whether the process's load is known now. Nothing happens when a later
@@ -104,13 +132,14 @@ impl Fleet {
         else {
             return true;
         };
-        let marks = seat.record(beat.time, beat.workload, beat.health_checks);
+        let (id, epoch) = (beat.agent_id, beat.epoch);
+        let marks = seat.record(beat);
         let has_workload = seat.has_workload();
         if marks.renewal {
-            shard.renewals.push((beat.agent_id, beat.epoch));
+            shard.renewals.push((id, epoch));
         }
         if marks.report {
-            shard.reports.push(beat.agent_id);
+            shard.reports.push(id);
         }
         has_workload
     }
@@ -120,17 +149,39 @@ impl Fleet {
         self.shard(id).renewals.push((id, epoch));
     }
 
+    /// Ends the lease of a process whose silence means nothing, so that it does not count as lapsed
+    /// when it runs out.
+    pub fn release(&self, id: AgentId, epoch: i64) {
+        self.shard(id).releases.push((id, epoch));
+    }
+
+    /// The processes whose leases must be removed.
+    pub fn take_releases(&self) -> Vec<(AgentId, i64)> {
+        let mut taken = Vec::new();
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            let releases = std::mem::take(&mut shard.releases);
+            let owes = |(id, epoch): &(AgentId, i64)| {
+                shard.seats.get(id).is_some_and(|seat| seat.owes(*epoch))
+            };
+            taken.extend(releases.into_iter().filter(|process| !owes(process)));
+        }
+        taken
+    }
+
     /// The processes whose leases must be renewed, each of them once.
     pub fn take_renewals(&self) -> Vec<(AgentId, i64)> {
         let mut taken = Vec::new();
         for shard in &self.shards {
             let mut shard = lock(shard);
-            let renewals = std::mem::take(&mut shard.renewals);
-            for (id, _) in &renewals {
-                if let Some(seat) = shard.seats.get_mut(id) {
-                    seat.renewed();
-                }
-            }
+            let mut renewals = std::mem::take(&mut shard.renewals);
+            renewals.retain(|(id, epoch)| {
+                let Some(seat) = shard.seats.get_mut(id) else {
+                    return true;
+                };
+                seat.renewed();
+                seat.owes(*epoch)
+            });
             taken.extend(renewals);
         }
         taken
@@ -173,9 +224,9 @@ impl Fleet {
         }
     }
 
-    /// Whether this process heard from that one within `span` before `now`.
+    /// Whether this process heard from that one within `span` before `now`, and it owes heartbeats.
     pub fn heard(&self, id: AgentId, epoch: i64, now: DateTime<Utc>, span: TimeDelta) -> bool {
-        let heard = |seat: &Seat| seat.epoch() == epoch && seat.heard_since(now - span);
+        let heard = |seat: &Seat| seat.owes(epoch) && seat.heard_since(now - span);
         self.shard(id).seats.get(&id).is_some_and(heard)
     }
 
@@ -198,6 +249,13 @@ impl Fleet {
         // The last byte of a UUIDv7 is random.
         let [.., last] = *id.uuid().as_bytes();
         lock(&self.shards[usize::from(last) % SHARDS])
+    }
+}
+
+impl Shard {
+    fn leave_word(&mut self, id: AgentId, version: i64) {
+        self.unseated.truncate(UNSEATED - 1);
+        self.unseated.push_front((id, version));
     }
 }
 

@@ -5,7 +5,8 @@ use reeve_ids::{AgentId, TenantId};
 
 use crate::domain::heartbeat::Known;
 use crate::domain::state::AgentState;
-use crate::domain::workload::{HealthCheck, Status, Workload};
+use crate::domain::workload::{Heard, Status};
+use crate::fleet::Beat;
 use crate::storage::rows::Member;
 use crate::storage::statuses::Report;
 
@@ -27,13 +28,13 @@ pub(super) struct Seat {
     state: AgentState,
     version: i64,
     status: Status,
-    /// A change elsewhere was heard of: read before use.
-    stale: bool,
+    /// The newest version that was heard of: while it is ahead, the agent is read before use.
+    newest: i64,
     told_to_drain: bool,
     awaits_renewal: bool,
     awaits_report: bool,
-    /// Whether this process itself heard a heartbeat, or only read of one.
-    heard: bool,
+    /// The last heartbeat that this process heard itself, and did not only read of.
+    heard: Option<DateTime<Utc>>,
 }
 
 /// Which lists a seat has just got to be on.
@@ -53,11 +54,11 @@ impl Seat {
             state: member.state,
             version: member.version,
             status: member.status,
-            stale: false,
+            newest: member.version,
             told_to_drain: false,
             awaits_renewal: false,
             awaits_report: false,
-            heard: false,
+            heard: None,
         }
     }
 
@@ -82,20 +83,27 @@ impl Seat {
     }
 
     pub(super) fn is_stale(&self) -> bool {
-        self.stale
+        self.newest > self.version
+    }
+
+    /// Whether this process is the current one and its silence would mean something.
+    pub(super) fn owes(&self, epoch: i64) -> bool {
+        self.epoch == epoch && self.state.lapse().is_some()
     }
 
     pub(super) fn update(&mut self, member: Member) {
         if member.version < self.version {
             return;
         }
-        if member.epoch != self.epoch {
+        if member.epoch == self.epoch {
+            self.status.merge(&member.status);
+        } else {
             // Load and checks belong to a process; the last heartbeat belongs to the agent.
             let last_heartbeat_time = self.status.last_heartbeat_time;
             self.status = member.status;
             self.status.last_heartbeat_time =
                 self.status.last_heartbeat_time.max(last_heartbeat_time);
-            self.heard = false;
+            self.heard = None;
         }
         if member.state != AgentState::Draining || member.epoch != self.epoch {
             self.told_to_drain = false;
@@ -103,31 +111,26 @@ impl Seat {
         self.epoch = member.epoch;
         self.state = member.state;
         self.version = member.version;
-        self.stale = false;
     }
 
     pub(super) fn outdate(&mut self, version: i64) {
-        self.stale |= version > self.version;
+        self.newest = self.newest.max(version);
     }
 
-    pub(super) fn record(
-        &mut self,
-        time: DateTime<Utc>,
-        workload: Option<Workload>,
-        health_checks: Vec<HealthCheck>,
-    ) -> Marks {
-        self.status.last_heartbeat_time = self.status.last_heartbeat_time.max(Some(time));
-        if workload.is_some() {
-            self.status.workload = workload;
-        }
-        if !health_checks.is_empty() {
-            self.status.health_checks = health_checks;
-        }
-        self.heard = true;
+    pub(super) fn record(&mut self, beat: Beat) -> Marks {
+        let time = beat.time;
+        let checks = (!beat.health_checks.is_empty()).then_some(beat.health_checks);
+        self.status.merge(&Status {
+            last_heartbeat_time: Some(time),
+            workload: beat.workload.map(|value| Heard { time, value }),
+            health_checks: checks.map(|value| Heard { time, value }),
+        });
+        self.heard = self.heard.max(Some(time));
         // The answer to this heartbeat tells it.
         self.told_to_drain = self.state == AgentState::Draining;
         Marks {
-            renewal: self.mark_renewal(),
+            // Where silence means nothing, a lease would only run out for nothing.
+            renewal: self.owes(beat.epoch) && self.mark_renewal(),
             report: self.mark_report(),
         }
     }
@@ -156,21 +159,15 @@ impl Seat {
     }
 
     pub(super) fn heard_since(&self, time: DateTime<Utc>) -> bool {
-        self.heard
-            && self
-                .status
-                .last_heartbeat_time
-                .is_some_and(|last| last >= time)
+        self.heard.is_some_and(|heard| heard >= time)
     }
 
     pub(super) fn overlay(&self, epoch: i64, stored: &mut Status) {
-        if self.status.last_heartbeat_time < stored.last_heartbeat_time {
-            return;
-        }
-        stored.last_heartbeat_time = self.status.last_heartbeat_time;
         if self.epoch == epoch {
-            stored.workload.clone_from(&self.status.workload);
-            stored.health_checks.clone_from(&self.status.health_checks);
+            stored.merge(&self.status);
+        } else {
+            let own = self.status.last_heartbeat_time;
+            stored.last_heartbeat_time = stored.last_heartbeat_time.max(own);
         }
     }
 }

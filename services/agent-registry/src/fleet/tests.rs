@@ -98,6 +98,44 @@ fn a_change_elsewhere_makes_the_seat_unusable_until_it_is_read() {
 }
 
 #[test]
+fn a_change_that_is_heard_of_while_the_agent_is_read_is_not_missed() {
+    let fleet = Fleet::new();
+    let (id, deleted) = (AgentId::new(), AgentId::new());
+    fleet.outdate(id, 6);
+    fleet.forget(deleted);
+    // Read before these, and arriving after them.
+    fleet.install(member(id, 1, 5, AgentState::Active));
+    fleet.install(member(deleted, 1, 5, AgentState::Offline));
+    assert!(fleet.standing(id).is_none() && fleet.standing(deleted).is_none());
+    fleet.outdate(id, 7);
+    fleet.install(member(id, 1, 6, AgentState::Draining));
+    assert!(fleet.standing(id).is_none(), "a newer one was heard of");
+    fleet.install(member(id, 1, 7, AgentState::Inactive));
+    assert!(fleet.standing(id).is_some());
+}
+
+#[test]
+fn only_those_whose_silence_means_something_have_leases() {
+    let fleet = Fleet::new();
+    let id = AgentId::new();
+    fleet.install(member(id, 1, 1, AgentState::Active));
+    fleet.record(beat(id, 1, 0));
+    // Before the renewal was sent, the agent was set aside.
+    fleet.update(member(id, 1, 2, AgentState::Maintenance));
+    fleet.release(id, 1);
+    fleet.record(beat(id, 1, 1));
+    assert!(fleet.take_renewals().is_empty());
+    assert_eq!(fleet.take_releases(), [(id, 1)]);
+    assert!(!fleet.heard(id, 1, at(1), TimeDelta::seconds(1)));
+    // Before the release was sent, it was made active again.
+    fleet.release(id, 1);
+    fleet.update(member(id, 1, 3, AgentState::Active));
+    fleet.grant(id, 1);
+    assert!(fleet.take_releases().is_empty());
+    assert_eq!(fleet.take_renewals(), [(id, 1)]);
+}
+
+#[test]
 fn an_agent_is_told_to_drain_by_a_heartbeat_and_not_before() {
     let fleet = Fleet::new();
     let id = AgentId::new();

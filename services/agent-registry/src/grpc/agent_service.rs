@@ -11,6 +11,7 @@ use reeve_contracts::agent::v1::agent_service_server::AgentService;
 use reeve_contracts::agent::v1::{self as proto, stream_heartbeats_response::Outcome};
 use reeve_ids::AgentId;
 use reeve_postgres::page;
+use reeve_runtime::answer;
 use reeve_status::{Fault, Reason};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
@@ -23,6 +24,9 @@ use crate::operations::{
 
 /// When a client should come back to a server that drains.
 const RETRY: Duration = Duration::from_millis(100);
+
+/// Heartbeats of one stream that are worked on at once.
+const AT_ONCE: usize = 64;
 
 /// Serves agents.
 #[derive(Clone)]
@@ -131,10 +135,12 @@ impl AgentService for AgentApi {
     ) -> Result<Response<Self::StreamHeartbeatsStream>, Status> {
         let caller = Arc::new(Caller::from_request(&request)?);
         let api = self.clone();
-        let answers = request.into_inner().and_then(move |message| {
+        let answers = request.into_inner().map(move |message| {
             let (api, caller) = (api.clone(), Arc::clone(&caller));
-            async move { Ok(api.answer(&caller, message).await) }
+            async move { Ok(api.answer(&caller, message?).await) }
         });
+        // In order, and yet an agent that waits for the database holds up no other.
+        let answers = answers.buffered(AT_ONCE);
         Ok(Response::new(ending(answers.boxed(), self.drain.clone())))
     }
 
@@ -155,10 +161,8 @@ impl AgentService for AgentApi {
         request: Request<proto::DrainAgentRequest>,
     ) -> Result<Response<proto::DrainAgentResponse>, Status> {
         let caller = Caller::from_request(&request)?;
-        let request = request.into_inner();
-        let id = parse::drain(&request)?;
-        let proto::DrainAgentRequest { reason, etag, .. } = request;
-        let view = transition_agent::drain(&self.context, &caller, id, reason, etag).await?;
+        let wish = parse::drain(request.into_inner())?;
+        let view = transition_agent::drain(&self.context, &caller, wish).await?;
         Ok(Response::new(proto::DrainAgentResponse {
             agent: agent(view),
         }))
@@ -184,9 +188,16 @@ impl AgentService for AgentApi {
         let list = parse::list(request.into_inner())?;
         let (query, after, size) = (&list.query, list.after, list.size);
         let page = agents::list(&self.context, caller.tenant(), query, after, size).await?;
-        let next = page.next.map(|key| page::encode(&key, &list.binding));
+        // Free-form facts are larger in the contract than in the database.
+        let agents = answer::fit(&page.views, |view| render::agent(view.clone()));
+        let cut = page.views[..agents.len()].last();
+        let next = match cut.filter(|_| agents.len() < page.views.len()) {
+            Some(last) => Some(last.agent.id.uuid()),
+            None => page.next,
+        };
+        let next = next.map(|key| page::encode(&key, &list.binding));
         Ok(Response::new(proto::ListAgentsResponse {
-            agents: page.views.into_iter().map(render::agent).collect(),
+            agents,
             next_page_token: next.unwrap_or_default(),
         }))
     }

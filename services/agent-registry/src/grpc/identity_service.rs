@@ -6,10 +6,12 @@ use reeve_auth::Caller;
 use reeve_contracts::identity::v1 as proto;
 use reeve_contracts::identity::v1::identity_service_server::IdentityService;
 use reeve_postgres::page;
+use reeve_runtime::answer;
 use reeve_wellknown::timestamp;
 use tonic::{Request, Response, Status};
 
 use super::{parse_identity as parse, render_identity as render};
+use crate::domain::api_key::{ApiKey, Tenant};
 use crate::operations::{Context, api_keys, tenants};
 
 /// What a page token of ListTenants is bound to.
@@ -66,13 +68,11 @@ impl IdentityService for IdentityApi {
         let list = parse::list(request.get_ref())?;
         let (after, selection, limit) = (list.after, &list.selection, list.size + 1);
         let keys = api_keys::list(&self.context, tenant, after, selection, limit).await?;
-        let (keys, next) = page::split(keys, list.size, |key| key.id.uuid());
         let now = self.context.now();
+        let rendered = |key: &ApiKey| render::api_key(key.clone(), now);
+        let (api_keys, next) = answer::page(keys, list.size, rendered, |key| key.id.uuid());
         Ok(Response::new(proto::ListApiKeysResponse {
-            api_keys: keys
-                .into_iter()
-                .map(|key| render::api_key(key, now))
-                .collect(),
+            api_keys,
             next_page_token: next
                 .map(|k| page::encode(&k, &list.binding))
                 .unwrap_or_default(),
@@ -119,9 +119,8 @@ impl IdentityService for IdentityApi {
         request: Request<proto::CreateTenantRequest>,
     ) -> Result<Response<proto::CreateTenantResponse>, Status> {
         let caller = Caller::from_request(&request)?;
-        let name = request.into_inner().name;
-        parse::tenant_name(&name)?;
-        let created = tenants::create(&self.context, &caller, name).await?;
+        let new = parse::new_tenant(request.into_inner())?;
+        let created = tenants::create(&self.context, &caller, new).await?;
         Ok(Response::new(proto::CreateTenantResponse {
             tenant: Some(render::tenant(created.tenant)),
             api_key: Some(render::api_key(created.key, self.context.now())),
@@ -137,9 +136,10 @@ impl IdentityService for IdentityApi {
         let size = page::size(request.page_size)?;
         let after = page::decode(&request.page_token, &TENANTS)?;
         let found = tenants::list(&self.context, after, size + 1).await?;
-        let (found, next) = page::split(found, size, |tenant| tenant.id.uuid());
+        let rendered = |tenant: &Tenant| render::tenant(tenant.clone());
+        let (tenants, next) = answer::page(found, size, rendered, |tenant| tenant.id.uuid());
         Ok(Response::new(proto::ListTenantsResponse {
-            tenants: found.into_iter().map(render::tenant).collect(),
+            tenants,
             next_page_token: next
                 .map(|key| page::encode(&key, &TENANTS))
                 .unwrap_or_default(),

@@ -31,7 +31,7 @@ const WATCHED_AGENTS: usize = 100;
 
 pub fn registration(request: proto::RegisterAgentRequest) -> Result<Registration, Fault> {
     let mut violations = Violations::new();
-    agent_name(&mut violations, &request.name);
+    agent_name(&mut violations, "name", &request.name);
     agent_type(&mut violations, "type", &request.r#type);
     parse::text(
         &mut violations,
@@ -86,6 +86,7 @@ pub fn wish(request: proto::TransitionAgentRequest) -> Result<Wish, Fault> {
     let agent_id = parse::id(&mut violations, "agent_id", &request.agent_id);
     let state = state(&mut violations, "state", request.state);
     reason(&mut violations, &request.reason);
+    let epoch = epoch(&mut violations, request.epoch);
     violations.finish()?;
     let (Some(agent_id), Some(state)) = (agent_id, state) else {
         return Err(Fault::internal());
@@ -95,15 +96,24 @@ pub fn wish(request: proto::TransitionAgentRequest) -> Result<Wish, Fault> {
         state,
         reason: request.reason,
         etag: request.etag,
+        epoch,
     })
 }
 
-pub fn drain(request: &proto::DrainAgentRequest) -> Result<AgentId, Fault> {
-    let mut violations = Violations::new();
-    let agent_id = parse::id(&mut violations, "agent_id", &request.agent_id);
-    reason(&mut violations, &request.reason);
-    violations.finish()?;
-    agent_id.ok_or_else(Fault::internal)
+pub fn drain(request: proto::DrainAgentRequest) -> Result<Wish, Fault> {
+    wish(proto::TransitionAgentRequest {
+        agent_id: request.agent_id,
+        state: proto::AgentState::Draining.into(),
+        reason: request.reason,
+        etag: request.etag,
+        epoch: request.epoch,
+    })
+}
+
+/// The process that asks; 0 is whoever asks for whichever process runs.
+fn epoch(violations: &mut Violations, epoch: i64) -> Option<i64> {
+    violations.check(epoch >= 0, "epoch", "must not be negative");
+    (epoch != 0).then_some(epoch)
 }
 
 pub fn agent_id(text: &str) -> Result<AgentId, Fault> {
@@ -175,7 +185,7 @@ fn query(violations: &mut Violations, filter: proto::AgentFilter) -> (Query, Str
         agent_type(violations, &format!("types[{at}]"), name);
     }
     for (at, name) in filter.names.iter().enumerate() {
-        parse::required(violations, format!("names[{at}]"), name, parse::NAME_LENGTH);
+        agent_name(violations, &format!("names[{at}]"), name);
     }
     if !filter.capability.is_empty() {
         capability_name(violations, "capability", &filter.capability);
@@ -279,14 +289,14 @@ pub fn update(request: proto::UpdateAgentRequest) -> Result<(AgentId, Change, St
     Ok((agent_id.ok_or_else(Fault::internal)?, change, etag))
 }
 
-fn agent_name(violations: &mut Violations, name: &str) {
+fn agent_name(violations: &mut Violations, field: &str, name: &str) {
     let right =
         "must be 1 to 128 of A-Z, a-z, 0-9, ., _, - and /, beginning with a letter or digit";
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-/".contains(&b);
     let fits = (1..=parse::NAME_LENGTH).contains(&name.len())
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.bytes().all(allowed);
-    violations.check(fits, "name", right);
+    violations.check(fits, field, right);
 }
 
 fn agent_type(violations: &mut Violations, field: &str, name: &str) {

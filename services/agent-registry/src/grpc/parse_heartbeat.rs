@@ -41,6 +41,7 @@ pub fn heartbeat(
     Ok(Heartbeat {
         agent_id: agent_id.ok_or_else(Fault::internal)?,
         epoch: heartbeat.epoch,
+        time: now,
         ready: heartbeat.ready.unwrap_or(true),
         workload,
         health_checks,

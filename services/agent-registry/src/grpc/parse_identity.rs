@@ -13,6 +13,7 @@ use super::parse;
 use crate::config::is_tenant_name;
 use crate::domain::api_key::{KeyKind, KeyState};
 use crate::operations::api_keys::NewKey;
+use crate::operations::tenants::NewTenant;
 use crate::storage::api_keys::Selection;
 
 const PERMISSIONS: usize = 64;
@@ -34,13 +35,20 @@ pub fn new_key(request: proto::CreateApiKeyRequest, now: DateTime<Utc>) -> Resul
         violations.check(fits, format!("permissions[{at}]"), right);
     }
     let expire_time = request.expire_time.as_ref().and_then(|time| {
-        let time = reeve_wellknown::datetime(time).filter(|time| *time > now);
-        violations.check(time.is_some(), "expire_time", "must lie in the future");
+        let time = reeve_wellknown::datetime(time);
+        violations.check(time.is_some(), "expire_time", "must be a valid timestamp");
         time.map(reeve_clock::to_microseconds)
     });
     let body = json!([request.name, request.kind, request.permissions, expire_time]);
     let request_key =
         parse::request_key(&mut violations, "CreateApiKey", request.request_id, &body);
+    // A right request with a request_id may be a repetition, whose key may have expired since; the
+    // operation knows.
+    if expire_time.is_some_and(|time| time <= now)
+        && (request_key.is_none() || !violations.is_empty())
+    {
+        violations.add("expire_time", "must lie in the future");
+    }
     violations.finish()?;
     Ok(NewKey {
         name: request.name,
@@ -96,13 +104,18 @@ pub fn list(request: &proto::ListApiKeysRequest) -> Result<List, Fault> {
     })
 }
 
-pub fn tenant_name(name: &str) -> Result<(), Fault> {
+pub fn new_tenant(request: proto::CreateTenantRequest) -> Result<NewTenant, Fault> {
+    let mut violations = Violations::new();
     let right = "must be 1 to 63 of a-z, 0-9 and -, beginning with a letter";
-    if is_tenant_name(name) {
-        Ok(())
-    } else {
-        Err(Fault::invalid("name", right))
-    }
+    violations.check(is_tenant_name(&request.name), "name", right);
+    let body = json!([request.name]);
+    let request_id = request.request_id;
+    let request_key = parse::request_key(&mut violations, "CreateTenant", request_id, &body);
+    violations.finish()?;
+    Ok(NewTenant {
+        name: request.name,
+        request: request_key,
+    })
 }
 
 fn kind(violations: &mut Violations, number: i32) -> Option<KeyKind> {

@@ -18,7 +18,9 @@ use crate::operations::watch::{Message, News};
 
 pub fn agent(View { agent, status }: View) -> proto::Agent {
     let capacity = agent.spec.max_concurrent_tasks;
-    let availability = availability::derive(agent.state, status.workload.as_ref(), capacity);
+    let load = status.workload.map(|heard| heard.value);
+    let checks = status.health_checks.map(|heard| heard.value);
+    let availability = availability::derive(agent.state, load.as_ref(), capacity);
     let etag = agent.etag();
     proto::Agent {
         id: agent.id.to_string(),
@@ -38,8 +40,8 @@ pub fn agent(View { agent, status }: View) -> proto::Agent {
         labels: agent.spec.labels.into_iter().collect(),
         metadata: struct_from_json(agent.spec.metadata),
         epoch: agent.epoch,
-        workload: status.workload.map(workload),
-        health_checks: status.health_checks.into_iter().map(health_check).collect(),
+        workload: load.map(workload),
+        health_checks: checks.into_iter().flatten().map(health_check).collect(),
         registered_by: agent.registered_by,
         create_time: Some(timestamp(agent.create_time)),
         update_time: Some(timestamp(agent.update_time)),

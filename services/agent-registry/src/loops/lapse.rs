@@ -26,6 +26,14 @@ impl Lapse {
 
     /// Looks once, and believes a batch of lapsed leases or suspends expiry.
     pub async fn tick(&self) -> Result<Progress, Error> {
+        let ticked = self.look().await;
+        if ticked.is_err() {
+            self.brake().failed();
+        }
+        ticked
+    }
+
+    async fn look(&self) -> Result<Progress, Error> {
         let context = &self.context;
         let sight = lapse::look(context).await?;
         if let Sight::Leases { held, .. } = sight {
@@ -44,8 +52,10 @@ impl Lapse {
             }
             Verdict::Wait => Ok(Progress::Idle),
             Verdict::Suspend(cause) => {
-                context.counters.suspensions.inc();
+                // Until it commits, the next look tells it again.
                 lapse::suspend(context, cause, until).await?;
+                self.brake().told();
+                context.counters.suspensions.inc();
                 Ok(Progress::Idle)
             }
         }

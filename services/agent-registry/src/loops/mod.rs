@@ -123,24 +123,24 @@ fn outdate(context: &Context, event: &Event) {
     };
     let etag = event.data.as_ref().and_then(|data| data.fields.get("etag"));
     let version = match etag.and_then(|value| value.kind.as_ref()) {
-        Some(prost_types::value::Kind::StringValue(text)) => text.parse().unwrap_or(i64::MAX),
-        _ => i64::MAX,
+        Some(prost_types::value::Kind::StringValue(text)) => text.parse().ok(),
+        _ => None,
     };
-    if event.r#type == "agent.deleted" {
-        context.fleet.forget(id);
-    } else {
-        context.fleet.outdate(id, version);
+    match version.filter(|_| event.r#type != "agent.deleted") {
+        Some(version) => context.fleet.outdate(id, version),
+        None => context.fleet.forget(id),
     }
 }
 
-/// Every heartbeat since the last tick, as one batch. While Redis is away they are kept.
+/// Every heartbeat since the last tick, as one batch, and the leases that nobody owes any more.
+/// While Redis is away they are kept.
 async fn renew_leases(context: Arc<Context>) -> Result<Progress, Error> {
     context
         .counters
         .fleet
         .set(i64::try_from(context.fleet.size()).unwrap_or(i64::MAX));
-    let renewals = context.fleet.take_renewals();
-    if renewals.is_empty() {
+    let (renewals, releases) = (context.fleet.take_renewals(), context.fleet.take_releases());
+    if renewals.is_empty() && releases.is_empty() {
         return Ok(Progress::Idle);
     }
     let span = context
@@ -151,10 +151,21 @@ async fn renew_leases(context: Arc<Context>) -> Result<Progress, Error> {
         .iter()
         .map(|(id, epoch)| (leases::lease_name(*id, *epoch), span))
         .collect();
-    match context.leases.renew(&batch).await {
-        Ok(()) => Ok(Progress::Idle),
+    let released: Vec<_> = releases
+        .iter()
+        .map(|(id, epoch)| leases::lease_name(*id, *epoch))
+        .collect();
+    let written = async {
+        context.leases.renew(&batch).await?;
+        context.leases.remove(&released).await
+    };
+    match written.await {
+        Ok(_) => Ok(Progress::Idle),
         Err(error) => {
             context.fleet.return_renewals(renewals);
+            for (id, epoch) in releases {
+                context.fleet.release(id, epoch);
+            }
             if error.is_transient() {
                 Ok(Progress::Idle)
             } else {

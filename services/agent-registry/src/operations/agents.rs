@@ -38,7 +38,8 @@ pub async fn get(context: &Context, tenant: TenantId, id: AgentId) -> Result<Vie
 }
 
 /// Reads the agents after an id, at most `size`. Versions are compared here, since SQL does not know
-/// semantic versions; so a page may be short without being the last.
+/// semantic versions, and large agents end a read early; so a page may be short without being the
+/// last.
 pub async fn list(
     context: &Context,
     tenant: TenantId,
@@ -49,20 +50,16 @@ pub async fn list(
     let mut tx = context.database.tenant(tenant).await?;
     let mut views: Vec<View> = Vec::new();
     for _ in 0..ROUNDS {
-        let limit = size - views.len() + 1;
-        let count = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut rows = agents::list(&mut tx, tenant, after, &query.selection, count).await?;
-        let is_last = rows.len() < limit;
-        if !is_last {
-            rows.pop();
-        }
+        let limit = size - views.len();
+        let (rows, more) = agents::list(&mut tx, tenant, after, &query.selection, limit).await?;
+        let is_cut = more && rows.len() < limit;
         after = rows.last().map(|(agent, _)| agent.id.uuid()).or(after);
         let matching = rows.into_iter().filter(|(agent, _)| offers(agent, query));
         views.extend(matching.map(|(agent, status)| context.view(agent, status)));
-        if is_last {
+        if !more {
             return Ok(Page { views, next: None });
         }
-        if views.len() >= size {
+        if views.len() >= size || is_cut {
             break;
         }
     }

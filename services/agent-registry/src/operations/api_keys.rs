@@ -46,6 +46,9 @@ pub async fn create(
             .ok_or_else(|| no_key(id))?;
         return Ok((key, None));
     }
+    if new.expire_time.is_some_and(|time| time <= now) {
+        return Err(Error::ExpiresInThePast);
+    }
     let secret = auth::ApiKey::generate();
     let key = ApiKey {
         id: secret.id(),

@@ -1,6 +1,7 @@
 //! Heartbeat: the hot path. It touches memory alone, except for an agent's first heartbeat in this
 //! process and for the rare one that changes a state.
 
+use chrono::{DateTime, Utc};
 use reeve_auth::Caller;
 use reeve_events::Actor;
 use reeve_ids::AgentId;
@@ -11,7 +12,7 @@ use crate::domain::state::AgentState;
 use crate::domain::workload::{HealthCheck, Workload};
 use crate::error::Error;
 use crate::fleet::{Beat, Standing};
-use crate::storage::agents;
+use crate::storage::{self, agents};
 
 /// Times that a heartbeat is judged anew when the agent changed meanwhile.
 const TRIES: usize = 3;
@@ -23,6 +24,8 @@ pub struct Heartbeat {
     pub agent_id: AgentId,
     /// The process.
     pub epoch: i64,
+    /// When it arrived.
+    pub time: DateTime<Utc>,
     /// Whether the process is ready for work.
     pub ready: bool,
     /// The load, if reported.
@@ -63,15 +66,16 @@ pub async fn beat(
         let workload = heartbeat.workload.as_ref();
         match heartbeat::receive(known, heartbeat.epoch, heartbeat.ready, workload) {
             Ok(None) => return Ok(accept(context, heartbeat, known.state)),
-            Ok(Some(next)) if move_on(context, caller, id, known, next).await? => {
-                return Ok(accept(context, heartbeat, next));
-            }
-            Ok(Some(_)) => {
-                refusal = Some(Error::NotRunning {
-                    agent: id,
-                    state: known.state,
-                })
-            }
+            Ok(Some(next)) => match move_on(context, caller, id, known, next).await? {
+                Moved::There => return Ok(accept(context, heartbeat, next)),
+                Moved::Later => return Ok(accept(context, heartbeat, known.state)),
+                Moved::Elsewhere => {
+                    refusal = Some(Error::NotRunning {
+                        agent: id,
+                        state: known.state,
+                    });
+                }
+            },
             Err(refused) => {
                 let certain = is_fresh || is_past(refused, heartbeat.epoch);
                 let error = error(id, refused);
@@ -94,7 +98,7 @@ fn accept(context: &Context, heartbeat: Heartbeat, state: AgentState) -> Reply {
     let has_workload = context.fleet.record(Beat {
         agent_id: heartbeat.agent_id,
         epoch: heartbeat.epoch,
-        time: context.now(),
+        time: heartbeat.time,
         workload: heartbeat.workload,
         health_checks: heartbeat.health_checks,
     });
@@ -114,10 +118,10 @@ fn error(agent: AgentId, refusal: Refusal) -> Error {
 
 async fn read(context: &Context, id: AgentId) -> Result<Standing, Error> {
     let found = agents::members(context.database.internal_pool(), &[id]).await?;
-    let member = found
-        .into_iter()
-        .next()
-        .ok_or_else(|| Error::no_agent(id))?;
+    let Some(member) = found.into_iter().next() else {
+        context.fleet.unseat(id);
+        return Err(Error::no_agent(id));
+    };
     let (tenant_id, epoch, state) = (member.tenant_id, member.epoch, member.state);
     context.fleet.install(member);
     let known = Known {
@@ -131,24 +135,42 @@ async fn read(context: &Context, id: AgentId) -> Result<Standing, Error> {
         .unwrap_or(Standing { tenant_id, known }))
 }
 
-/// Makes the change of state that a heartbeat causes; false when the agent is no longer what the
-/// heartbeat was judged by.
+/// What became of the change of state that a heartbeat causes.
+enum Moved {
+    /// It is made.
+    There,
+    /// Somebody else is changing the agent: a later heartbeat makes it.
+    Later,
+    /// The agent is no longer what the heartbeat was judged by.
+    Elsewhere,
+}
+
+/// Makes the change of state that a heartbeat causes. It does not wait long for others: what renews
+/// leases must not stand in a queue.
 async fn move_on(
     context: &Context,
     caller: &Caller,
     id: AgentId,
     known: Known,
     next: AgentState,
-) -> Result<bool, Error> {
+) -> Result<Moved, Error> {
     let (tenant, now) = (caller.tenant(), context.now());
     let mut tx = context.database.tenant(tenant).await?;
-    let mut agent = agents::lock(&mut tx, tenant, id)
-        .await?
-        .ok_or_else(|| Error::no_agent(id))?;
+    let locked = match agents::lock_soon(&mut tx, tenant, id).await {
+        Err(storage::Error::Database(reeve_postgres::Error::Timeout(_))) => {
+            return Ok(Moved::Later);
+        }
+        answer => answer?,
+    };
+    let mut agent = locked.ok_or_else(|| Error::no_agent(id))?;
     if (agent.epoch, agent.state) != (known.epoch, known.state) {
         context.committed(&agent);
         // Of two heartbeats at once, the other one has done it.
-        return Ok((agent.epoch, agent.state) == (known.epoch, next));
+        return Ok(if (agent.epoch, agent.state) == (known.epoch, next) {
+            Moved::There
+        } else {
+            Moved::Elsewhere
+        });
     }
     let reason = match next {
         AgentState::Active => "first heartbeat",
@@ -165,5 +187,5 @@ async fn move_on(
     let event = events::transitioned(&agent, &Actor::from(caller), now, &made);
     context.commit(tx, vec![event]).await?;
     context.committed(&agent);
-    Ok(true)
+    Ok(Moved::There)
 }

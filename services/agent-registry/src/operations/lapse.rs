@@ -1,6 +1,6 @@
 //! What follows from silence: leases that have run out, and when not to believe them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -152,21 +152,22 @@ pub async fn expire(context: &Context) -> Result<Expired, Error> {
     let (alive, silent) = sort(context, &lapsed);
     let lost = declare_lost(context, &silent).await?;
     // After the commit: a crash in between shows the same leases again, which then change nothing.
+    // Whoever still owes heartbeats was being changed by somebody else: the next look decides.
+    let owing = match silent.as_slice() {
+        [] => Vec::new(),
+        silent => agents::still_owing(context.database.internal_pool(), silent).await?,
+    };
+    let kept: HashSet<_> = alive.iter().chain(&owing).copied().collect();
     let forgettable: Vec<Lapsed> = lapsed
         .iter()
-        .filter(|lease| process_of(lease).is_none_or(|process| !alive.contains(&process)))
+        .filter(|lease| process_of(lease).is_none_or(|process| !kept.contains(&process)))
         .cloned()
         .collect();
     context.fleet.return_renewals(alive);
+    let more = lapsed.len() == BATCH && !forgettable.is_empty();
     match context.leases.forget(&forgettable).await {
         Err(error) if error.is_transient() => Ok(Expired { lost, more: false }),
-        answer => {
-            answer?;
-            Ok(Expired {
-                lost,
-                more: lapsed.len() == BATCH,
-            })
-        }
+        answer => answer.map(|_| Expired { lost, more }).map_err(Error::from),
     }
 }
 

@@ -20,8 +20,10 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use reeve_clock::Clock;
 use reeve_events::{NewEvent, Wake};
+use reeve_ids::{AgentId, TenantId};
 use reeve_postgres::{Database, Tx};
 use reeve_redis::Leases;
+use sqlx::PgConnection;
 
 use crate::config::HeartbeatConfig;
 use crate::credentials::Credentials;
@@ -30,6 +32,7 @@ use crate::domain::workload::Status;
 use crate::error::Error;
 use crate::fleet::Fleet;
 use crate::metrics::Counters;
+use crate::storage::agents as agents_table;
 use crate::storage::rows::Member;
 use crate::tail::Tail;
 
@@ -73,24 +76,35 @@ impl Context {
         self.clock.now()
     }
 
-    /// Writes the events, commits, and makes the relay run.
+    /// Writes the events, commits, and makes the relay run. A connection that breaks in between says
+    /// nothing of whether the commit was made.
     pub async fn commit(&self, mut tx: Tx, events: Vec<NewEvent>) -> Result<(), Error> {
         reeve_events::append(&mut tx, SERVICE, events).await?;
-        tx.commit().await?;
+        let committed = tx.commit().await.map_err(reeve_postgres::Error::from);
+        committed.map_err(|error| match error {
+            reeve_postgres::Error::Unavailable(cause) => Error::Uncertain(cause),
+            refused => Error::Database(refused),
+        })?;
         self.wake.notify();
         Ok(())
     }
 
     /// Takes note of a committed change, so that the next heartbeat is judged by it.
     pub fn committed(&self, agent: &Agent) {
-        self.fleet.install(Member {
-            id: agent.id,
-            tenant_id: agent.tenant_id,
-            epoch: agent.epoch,
-            state: agent.state,
-            version: agent.version,
-            status: Status::default(),
-        });
+        self.fleet.update(member(agent, Status::default()));
+        if agent.state.lapse().is_none() {
+            self.fleet.release(agent.id, agent.epoch);
+        }
+    }
+
+    /// Takes note of a new process: its heartbeats will come, most likely here, and the one that it
+    /// replaced owes none.
+    pub fn registered(&self, agent: &Agent, status: Status) {
+        self.fleet.install(member(agent, status));
+        self.fleet.release(agent.id, agent.epoch - 1);
+        if agent.state.lapse().is_some() {
+            self.fleet.grant(agent.id, agent.epoch);
+        }
     }
 
     /// The agent with what this process knows from heartbeats laid over what is stored.
@@ -110,6 +124,28 @@ impl Context {
     pub fn lease_span(&self) -> TimeDelta {
         self.heartbeat.lease_for(self.heartbeat_interval())
     }
+}
+
+fn member(agent: &Agent, status: Status) -> Member {
+    Member {
+        id: agent.id,
+        tenant_id: agent.tenant_id,
+        epoch: agent.epoch,
+        state: agent.state,
+        version: agent.version,
+        status,
+    }
+}
+
+/// An agent as this transaction leaves it. It is read before the commit: after it, a failure to read
+/// would look as if nothing had been written.
+async fn read_back(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: AgentId,
+) -> Result<(Agent, Status), Error> {
+    let found = agents_table::get(connection, tenant, id).await?;
+    found.ok_or_else(|| Error::no_agent(id))
 }
 
 /// Refuses a stale etag; an empty one means that whatever is there is meant.

@@ -5,7 +5,7 @@ use reeve_events::{Actor, NewEvent};
 use reeve_ids::AgentId;
 use sqlx::PgConnection;
 
-use super::{Context, View, events, repeat};
+use super::{Context, View, events, read_back, repeat};
 use crate::domain::agent::{Agent, Spec};
 use crate::domain::state::AgentState;
 use crate::error::Error;
@@ -43,8 +43,7 @@ pub async fn register(
     let request = registration.request.as_ref();
     if let Some(earlier) = repeat::earlier(&mut tx, tenant, request, now).await? {
         let id = AgentId::from_uuid(earlier.resource_id);
-        let found = agents::get(&mut tx, tenant, id).await?;
-        let (agent, status) = found.ok_or_else(|| Error::no_agent(id))?;
+        let (agent, status) = read_back(&mut tx, tenant, id).await?;
         return Ok(Registered {
             view: context.view(agent, status),
             epoch: earlier.epoch,
@@ -59,8 +58,8 @@ pub async fn register(
     );
     let is_new = agents::insert_if_new(&mut tx, &fresh).await?;
     let found = agents::lock_by_name(&mut tx, tenant, &registration.name).await?;
-    // Deleted between the two statements: the caller may simply try again.
-    let mut agent = found.ok_or_else(|| Error::no_agent(fresh.id))?;
+    // Deleted between the two statements.
+    let mut agent = found.ok_or(Error::Collided)?;
 
     let mut written = restart(&mut tx, &mut agent, &actor, now).await?;
     let subject = caller.principal.subject.clone();
@@ -70,16 +69,13 @@ pub async fn register(
     if let Some(request) = request {
         requests::complete(&mut tx, tenant, request, agent.id.uuid(), agent.epoch).await?;
     }
+    let (agent, status) = read_back(&mut tx, tenant, agent.id).await?;
     context.commit(tx, written).await?;
 
-    context.committed(&agent);
-    if agent.state.lapse().is_some() {
-        context.fleet.grant(agent.id, agent.epoch);
-    }
-    let view = super::agents::get(context, tenant, agent.id).await?;
+    context.registered(&agent, status.clone());
     Ok(Registered {
-        view,
         epoch: agent.epoch,
+        view: context.view(agent, status),
     })
 }
 

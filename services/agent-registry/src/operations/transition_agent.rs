@@ -2,9 +2,10 @@
 
 use reeve_auth::Caller;
 use reeve_events::Actor;
-use reeve_ids::{AgentId, TenantId};
+use reeve_ids::AgentId;
 
-use super::{Context, View, check_etag, events};
+use super::{Context, View, check_etag, events, read_back};
+use crate::domain::agent::Agent;
 use crate::domain::state::AgentState;
 use crate::error::Error;
 use crate::storage::agents;
@@ -20,6 +21,8 @@ pub struct Wish {
     pub reason: String,
     /// The etag that was read, or empty.
     pub etag: String,
+    /// The process that asks; nothing for anybody else.
+    pub epoch: Option<i64>,
 }
 
 /// Moves an agent along one edge.
@@ -28,26 +31,9 @@ pub async fn transition(context: &Context, caller: &Caller, wish: Wish) -> Resul
 }
 
 /// Moves an agent to DRAINING, unless it already is, or has drained.
-pub async fn drain(
-    context: &Context,
-    caller: &Caller,
-    agent_id: AgentId,
-    reason: String,
-    etag: String,
-) -> Result<View, Error> {
-    let wish = Wish {
-        agent_id,
-        state: AgentState::Draining,
-        reason,
-        etag,
-    };
-    change(
-        context,
-        caller,
-        wish,
-        &[AgentState::Draining, AgentState::Inactive],
-    )
-    .await
+pub async fn drain(context: &Context, caller: &Caller, wish: Wish) -> Result<View, Error> {
+    let already = [AgentState::Draining, AgentState::Inactive];
+    change(context, caller, wish, &already).await
 }
 
 async fn change(
@@ -61,10 +47,11 @@ async fn change(
     let mut agent = agents::lock(&mut tx, tenant, id)
         .await?
         .ok_or_else(|| Error::no_agent(id))?;
+    check_epoch(&agent, wish.epoch)?;
     check_etag(&agent, &wish.etag)?;
     if already.contains(&agent.state) {
-        drop(tx);
-        return shown(context, tenant, id).await;
+        let (agent, status) = read_back(&mut tx, tenant, id).await?;
+        return Ok(context.view(agent, status));
     }
     if (agent.state, wish.state) == (AgentState::Offline, AgentState::Starting) {
         return Err(Error::StartsByRegistering { agent: id });
@@ -78,6 +65,7 @@ async fn change(
         })?;
     agents::save(&mut tx, &agent).await?;
     let event = events::transitioned(&agent, &Actor::from(caller), now, &made);
+    let (agent, status) = read_back(&mut tx, tenant, id).await?;
     context.commit(tx, vec![event]).await?;
 
     context.committed(&agent);
@@ -85,9 +73,16 @@ async fn change(
     if agent.state.lapse().is_some() {
         context.fleet.grant(id, agent.epoch);
     }
-    shown(context, tenant, id).await
+    Ok(context.view(agent, status))
 }
 
-async fn shown(context: &Context, tenant: TenantId, id: AgentId) -> Result<View, Error> {
-    super::agents::get(context, tenant, id).await
+/// A process that was replaced speaks for nobody: its goodbye would stop its successor.
+fn check_epoch(agent: &Agent, epoch: Option<i64>) -> Result<(), Error> {
+    if epoch.is_none_or(|epoch| epoch == agent.epoch) {
+        return Ok(());
+    }
+    Err(Error::StaleEpoch {
+        agent: agent.id,
+        current: agent.epoch,
+    })
 }

@@ -7,7 +7,7 @@ use reeve_events::Actor;
 use reeve_ids::AgentId;
 use serde_json::Value;
 
-use super::{Context, View, check_etag, events};
+use super::{Context, View, check_etag, events, read_back};
 use crate::domain::agent::Capability;
 use crate::error::Error;
 use crate::storage::agents;
@@ -69,7 +69,8 @@ pub async fn update(
     agent.touch(now);
     agents::save(&mut tx, &agent).await?;
     let event = events::updated(&agent, &Actor::from(caller), now, &fields);
+    let (agent, status) = read_back(&mut tx, tenant, id).await?;
     context.commit(tx, vec![event]).await?;
     context.committed(&agent);
-    super::agents::get(context, tenant, id).await
+    Ok(context.view(agent, status))
 }

@@ -8,14 +8,15 @@ use futures::Stream;
 use reeve_events::Event;
 use reeve_ids::{AgentId, TenantId, Uuid};
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout_at};
 
 use super::agents::Query;
 use super::{Context, View, agents};
 use crate::error::Error;
 use crate::storage;
 
-/// Agents that one read brings.
-const PAGE: usize = 500;
+/// Agents that one read brings, at most: what each watch keeps in memory.
+const PAGE: usize = 50;
 
 /// Where a watch stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,9 +71,12 @@ pub fn follow(
         watch,
         cursor,
         queue: VecDeque::new(),
+        is_checked: false,
+        last_message: Instant::now(),
     };
     futures::stream::try_unfold(start, |mut follower| async move {
         let message = follower.next().await?;
+        follower.last_message = Instant::now();
         Ok(Some((message, follower)))
     })
 }
@@ -82,10 +86,16 @@ struct Follower {
     watch: Watch,
     cursor: Option<Cursor>,
     queue: VecDeque<Message>,
+    is_checked: bool,
+    last_message: Instant,
 }
 
 impl Follower {
     async fn next(&mut self) -> Result<Message, Error> {
+        if let Some(cursor) = self.cursor.filter(|_| !self.is_checked) {
+            self.context.tail.check(cursor.sequence).await?;
+        }
+        self.is_checked = true;
         loop {
             if let Some(message) = self.queue.pop_front() {
                 return Ok(message);
@@ -145,30 +155,42 @@ impl Follower {
         Ok(())
     }
 
+    /// Tells of the next events, or, when nothing was told for a while, of the position alone: events
+    /// of others move it too.
     async fn read_events(&mut self, sequence: i64) -> Result<(), Error> {
-        let longer = self.context.tail.beyond(sequence);
-        if tokio::time::timeout(self.watch.bookmark_period, longer)
+        let due = self.last_message + self.watch.bookmark_period;
+        let mut last = sequence;
+        if timeout_at(due, self.context.tail.beyond(sequence))
             .await
-            .is_err()
+            .is_ok()
         {
-            let cursor = Cursor {
-                sequence,
-                after: None,
-            };
+            last = self.tell_events(sequence).await?;
+        }
+        let cursor = Cursor {
+            sequence: last,
+            after: None,
+        };
+        if self.queue.is_empty() && Instant::now() >= due {
             self.queue.push_back(Message {
                 cursor,
                 news: News::Bookmark,
             });
-            return Ok(());
         }
-        let events = self.context.tail.read_after(sequence).await?;
-        let Some(last) = events.last().map(|event| event.sequence) else {
-            return Ok(());
-        };
-        let ours: Vec<_> = events
-            .into_iter()
-            .filter_map(|event| Some((self.about(&event)?, event)))
-            .collect();
+        self.cursor = Some(cursor);
+        Ok(())
+    }
+
+    /// Queues what happened after a sequence; the last sequence that was looked at.
+    async fn tell_events(&mut self, sequence: i64) -> Result<i64, Error> {
+        let mut ours = Vec::new();
+        let mut last = sequence;
+        for event in self.context.tail.read_after(sequence).await? {
+            last = event.sequence;
+            ours.extend(self.about(&event).map(|id| (id, event)));
+            if ours.len() >= PAGE {
+                break;
+            }
+        }
         let mut now = self
             .read_agents(ours.iter().map(|(id, _)| *id).collect())
             .await?;
@@ -184,11 +206,7 @@ impl Follower {
             };
             self.queue.push_back(Message { cursor, news });
         }
-        self.cursor = Some(Cursor {
-            sequence: last,
-            after: None,
-        });
-        Ok(())
+        Ok(last)
     }
 
     /// The agent that an event is about, if this watch follows it.
@@ -210,12 +228,17 @@ impl Follower {
             selection: self.selection(&ids),
             versions: None,
         };
-        let page = agents::list(&self.context, self.watch.tenant, &query, None, ids.len()).await?;
-        Ok(page
-            .views
-            .into_iter()
-            .map(|view| (view.agent.id, Box::new(view)))
-            .collect())
+        let (mut found, mut after) = (HashMap::new(), None);
+        loop {
+            let tenant = self.watch.tenant;
+            let page = agents::list(&self.context, tenant, &query, after, ids.len()).await?;
+            let views = page.views.into_iter();
+            found.extend(views.map(|view| (view.agent.id, Box::new(view))));
+            after = page.next;
+            if after.is_none() {
+                return Ok(found);
+            }
+        }
     }
 
     fn selection(&self, ids: &HashSet<AgentId>) -> storage::agents::Selection {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use futures::TryStreamExt as _;
 use reeve_ids::{AgentId, TenantId, Uuid};
+use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{FromRow as _, PgConnection, PgPool, Row as _};
 
 use super::Error;
 use super::rows::{AgentRow, AgentViewRow, Member, MemberRow, capabilities_json};
@@ -79,6 +81,18 @@ pub async fn lock(
     Ok(row.map(Agent::try_from).transpose()?)
 }
 
+/// Reads and locks an agent, waiting a second at most for whoever else is changing it.
+pub async fn lock_soon(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: AgentId,
+) -> Result<Option<Agent>, Error> {
+    sqlx::query("set local lock_timeout = '1s'")
+        .execute(&mut *connection)
+        .await?;
+    lock(connection, tenant, id).await
+}
+
 /// Reads and locks those of the given processes that are still current and owe heartbeats, of all
 /// tenants.
 pub async fn lock_lapsed(
@@ -95,6 +109,25 @@ pub async fn lock_lapsed(
     rows.into_iter().map(|row| Ok(row.try_into()?)).collect()
 }
 
+/// Which of the given processes are still current and owe heartbeats, locked or not, of all tenants.
+pub async fn still_owing(
+    pool: &PgPool,
+    processes: &[(AgentId, i64)],
+) -> Result<Vec<(AgentId, i64)>, Error> {
+    let ids: Vec<Uuid> = processes.iter().map(|(id, _)| id.uuid()).collect();
+    let epochs: Vec<i64> = processes.iter().map(|(_, epoch)| *epoch).collect();
+    let rows: Vec<(Uuid, i64)> = sqlx::query_as(include_str!("queries/agent/still_owing.sql"))
+        .bind(ids)
+        .bind(epochs)
+        .fetch_all(pool)
+        .await?;
+    Ok(rows.into_iter().map(process).collect())
+}
+
+fn process((id, epoch): (Uuid, i64)) -> (AgentId, i64) {
+    (AgentId::from_uuid(id), epoch)
+}
+
 /// Reads an agent with what its heartbeats said.
 pub async fn get(
     connection: &mut PgConnection,
@@ -109,19 +142,24 @@ pub async fn get(
     Ok(row.map(TryInto::try_into).transpose()?)
 }
 
-/// Reads agents after an id, in order of id.
+/// Bytes of rows after which a read ends, so that no page needs much memory.
+const READ_BYTES: usize = 2 * 1024 * 1024;
+
+/// Reads agents after an id, in order of id: at most `limit`, fewer when they are large, and one at
+/// least if there is any; and whether there are more.
 pub async fn list(
     connection: &mut PgConnection,
     tenant: TenantId,
     after: Option<Uuid>,
     selection: &Selection,
-    limit: i64,
-) -> Result<Vec<(Agent, Status)>, Error> {
+    limit: usize,
+) -> Result<(Vec<(Agent, Status)>, bool), Error> {
     let capability = selection
         .capability
         .as_ref()
         .map(|name| serde_json::json!([{ "name": name }]));
-    let rows: Vec<AgentViewRow> = sqlx::query_as(include_str!("queries/agent/list.sql"))
+    let one_more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut rows = sqlx::query(include_str!("queries/agent/list.sql"))
         .bind(tenant.uuid())
         .bind(after)
         .bind(selection.states.as_ref())
@@ -130,10 +168,26 @@ pub async fn list(
         .bind(capability)
         .bind(selection.labels.as_ref().map(Json))
         .bind(selection.ids.as_ref())
-        .bind(limit)
-        .fetch_all(connection)
-        .await?;
-    rows.into_iter().map(|row| Ok(row.try_into()?)).collect()
+        .bind(one_more)
+        .fetch(connection);
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.try_next().await? {
+        if found.len() >= limit || bytes >= READ_BYTES {
+            return Ok((found, true));
+        }
+        bytes += size_of(&row);
+        found.push(AgentViewRow::from_row(&row)?.try_into()?);
+    }
+    Ok((found, false))
+}
+
+/// The bytes of a row as PostgreSQL sent it.
+fn size_of(row: &PgRow) -> usize {
+    let value = |column| {
+        let value = row.try_get_raw(column).ok()?;
+        value.as_bytes().ok().map(<[u8]>::len)
+    };
+    (0..row.len()).filter_map(value).sum()
 }
 
 /// Writes a locked agent back.
@@ -188,10 +242,7 @@ pub async fn owing_heartbeats(
         .bind(limit)
         .fetch_all(pool)
         .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(id, epoch)| (AgentId::from_uuid(id), epoch))
-        .collect())
+    Ok(rows.into_iter().map(process).collect())
 }
 
 /// What heartbeats of these agents must be compared with; the tenant is compared too, by the caller.

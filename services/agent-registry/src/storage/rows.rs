@@ -13,7 +13,7 @@ use sqlx::types::Json;
 use crate::domain::agent::{Agent, Capability, Spec};
 use crate::domain::api_key::{ApiKey, KeyKind, Tenant};
 use crate::domain::state::AgentState;
-use crate::domain::workload::{HealthCheck, HealthStatus, Status, Workload};
+use crate::domain::workload::{HealthCheck, HealthStatus, Heard, Status, Workload};
 
 /// A row holds what no version of this service writes.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +62,9 @@ pub struct AgentViewRow {
 pub struct StatusColumns {
     last_heartbeat_time: Option<DateTime<Utc>>,
     workload: Option<Json<WorkloadJson>>,
+    workload_time: Option<DateTime<Utc>>,
     health_checks: Option<Json<Vec<HealthCheckJson>>>,
+    health_checks_time: Option<DateTime<Utc>>,
 }
 
 /// What a heartbeat must be compared with.
@@ -209,19 +211,21 @@ impl TryFrom<MemberRow> for Member {
 
 impl StatusColumns {
     fn status(self, id: Uuid) -> Result<Status, Corrupt> {
-        let checks = self
-            .health_checks
-            .map(|checks| checks.0)
-            .unwrap_or_default();
+        let checks = self.health_checks.map(|checks| {
+            let checks = checks.0.into_iter().map(|check| check.check(id));
+            checks.collect::<Result<_, _>>()
+        });
         Ok(Status {
             last_heartbeat_time: self.last_heartbeat_time,
-            workload: self.workload.map(|workload| workload.0.into()),
-            health_checks: checks
-                .into_iter()
-                .map(|check| check.check(id))
-                .collect::<Result<_, _>>()?,
+            workload: heard(self.workload.map(|load| load.0.into()), self.workload_time),
+            health_checks: heard(checks.transpose()?, self.health_checks_time),
         })
     }
+}
+
+fn heard<T>(value: Option<T>, time: Option<DateTime<Utc>>) -> Option<Heard<T>> {
+    let (value, time) = value.zip(time)?;
+    Some(Heard { time, value })
 }
 
 impl From<CapabilityJson> for Capability {
@@ -275,6 +279,11 @@ impl From<&Workload> for WorkloadJson {
 }
 
 impl HealthCheckJson {
+    /// What `agent_status.health_checks` holds.
+    pub fn all(checks: &[HealthCheck]) -> Vec<Self> {
+        checks.iter().map(Self::from).collect()
+    }
+
     fn check(self, id: Uuid) -> Result<HealthCheck, Corrupt> {
         let status = HealthStatus::from_word(&self.status).ok_or_else(|| Corrupt {
             table: "agent_status",

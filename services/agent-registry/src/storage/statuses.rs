@@ -7,7 +7,7 @@ use sqlx::types::Json;
 
 use super::Error;
 use super::rows::{HealthCheckJson, WorkloadJson};
-use crate::domain::workload::{HealthCheck, Workload};
+use crate::domain::workload::{HealthCheck, Heard, Workload};
 
 /// What heartbeats said of one agent since the last flush.
 #[derive(Debug, Clone)]
@@ -19,9 +19,9 @@ pub struct Report {
     /// Its last heartbeat.
     pub last_heartbeat_time: DateTime<Utc>,
     /// Its last load.
-    pub workload: Option<Workload>,
+    pub workload: Option<Heard<Workload>>,
     /// Its last checks.
-    pub health_checks: Vec<HealthCheck>,
+    pub health_checks: Option<Heard<Vec<HealthCheck>>>,
 }
 
 /// Writes reports of any tenants. Losing the last of them in a crash of PostgreSQL costs nothing
@@ -33,14 +33,18 @@ pub async fn save_batch(database: &Database, reports: &[Report]) -> Result<(), E
         .collect();
     let epochs: Vec<i64> = reports.iter().map(|report| report.epoch).collect();
     let times: Vec<DateTime<Utc>> = reports.iter().map(|r| r.last_heartbeat_time).collect();
-    let workloads: Vec<Option<Json<WorkloadJson>>> = reports
+    let (workloads, workload_times): (Vec<Option<Json<WorkloadJson>>>, Vec<_>) = reports
         .iter()
-        .map(|r| r.workload.as_ref().map(|w| Json(w.into())))
-        .collect();
-    let checks: Vec<Json<Vec<HealthCheckJson>>> = reports
+        .map(|report| split(report.workload.as_ref(), |load| load.into()))
+        .unzip();
+    let (checks, check_times): (Vec<_>, Vec<_>) = reports
         .iter()
-        .map(|r| Json(r.health_checks.iter().map(HealthCheckJson::from).collect()))
-        .collect();
+        .map(|report| {
+            split(report.health_checks.as_ref(), |checks| {
+                HealthCheckJson::all(checks)
+            })
+        })
+        .unzip();
     let mut tx = database.internal().await?;
     sqlx::query("set local synchronous_commit = off")
         .execute(&mut *tx)
@@ -50,9 +54,22 @@ pub async fn save_batch(database: &Database, reports: &[Report]) -> Result<(), E
         .bind(epochs)
         .bind(times)
         .bind(workloads)
+        .bind(workload_times)
         .bind(checks)
+        .bind(check_times)
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// A report as two columns; both are null when there was none.
+fn split<T, J>(
+    heard: Option<&Heard<T>>,
+    json: impl FnOnce(&T) -> J,
+) -> (Option<Json<J>>, Option<DateTime<Utc>>) {
+    match heard {
+        Some(heard) => (Some(Json(json(&heard.value))), Some(heard.time)),
+        None => (None, None),
+    }
 }

@@ -1,6 +1,6 @@
 //! Table `tenant`. A tenant is made and listed outside of any tenant.
 
-use reeve_ids::Uuid;
+use reeve_ids::{TenantId, Uuid};
 use sqlx::PgConnection;
 
 use super::Error;
@@ -22,6 +22,15 @@ pub async fn insert_if_new(connection: &mut PgConnection, tenant: &Tenant) -> Re
 pub async fn by_name(connection: &mut PgConnection, name: &str) -> Result<Option<Tenant>, Error> {
     let row: Option<TenantRow> = sqlx::query_as(include_str!("queries/tenant/by_name.sql"))
         .bind(name)
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.map(Into::into))
+}
+
+/// Reads a tenant.
+pub async fn get(connection: &mut PgConnection, id: TenantId) -> Result<Option<Tenant>, Error> {
+    let row: Option<TenantRow> = sqlx::query_as(include_str!("queries/tenant/get.sql"))
+        .bind(id.uuid())
         .fetch_optional(connection)
         .await?;
     Ok(row.map(Into::into))

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use futures::StreamExt as _;
 use prost_types::FieldMask;
 use reeve_contracts::agent::v1::{
     Agent, AgentAvailability, AgentFilter, AgentState, Capability, DeleteAgentRequest,
     DrainAgentRequest, ListAgentsRequest, RegisterAgentRequest, TransitionAgentRequest,
-    UpdateAgentRequest,
+    UpdateAgentRequest, WatchAgentsRequest,
 };
 use reeve_status::{Code, Reason};
 
@@ -229,6 +230,61 @@ async fn an_update_changes_what_the_mask_names() {
             .count(),
         1
     );
+}
+
+#[tokio::test]
+async fn agents_that_do_not_fit_into_a_message_come_in_several_pages() {
+    let world = World::start().await;
+    // As large as an agent may be: about five megabytes in all.
+    let attributes = prost_types::Struct {
+        fields: [(
+            "notes".to_owned(),
+            prost_types::Value::from("x".repeat(4_000)),
+        )]
+        .into(),
+    };
+    let capabilities: Vec<_> = (0..64)
+        .map(|number| Capability {
+            name: format!("c-{number}"),
+            attributes: Some(attributes.clone()),
+            ..Default::default()
+        })
+        .collect();
+    let mut expected = Vec::new();
+    for number in 0..20 {
+        let request = RegisterAgentRequest {
+            capabilities: capabilities.clone(),
+            ..registration(&format!("large-{number}"))
+        };
+        let made = world.agents().register_agent(world.ask(request)).await;
+        expected.push(id_of(&made.unwrap().into_inner()));
+    }
+    let (mut listed, mut pages, mut page_token) = (Vec::new(), 0, String::new());
+    loop {
+        let request = ListAgentsRequest {
+            page_token,
+            ..Default::default()
+        };
+        let answer = world.agents().list_agents(world.ask(request)).await;
+        let page = answer.unwrap().into_inner();
+        listed.extend(page.agents.into_iter().map(|agent| agent.id));
+        pages += 1;
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(listed, expected);
+    assert!(pages > 1);
+    // A watch begins with all of them, too.
+    let request = world.ask(WatchAgentsRequest::default());
+    let stream = world.agents().watch_agents(request).await.unwrap();
+    let current = stream.into_inner().take(expected.len());
+    let current: Vec<_> = current
+        .map(|message| message.unwrap().agent.expect("it is current").id)
+        .collect()
+        .await;
+    assert_eq!(current, expected);
 }
 
 fn mask(paths: &[&str]) -> Option<FieldMask> {

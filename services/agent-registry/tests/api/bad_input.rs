@@ -175,10 +175,12 @@ async fn changes_name_every_wrong_field() {
             agent_id: "x".to_owned(),
             state: number,
             reason: "r".repeat(1_025),
-            etag: String::new(),
+            epoch: -1,
+            ..Default::default()
         };
         let fault = invalid(agents.transition_agent(world.ask(request)).await);
-        assert_eq!(fields(&fault), ["agent_id", "reason", "state"], "{number}");
+        let expected = ["agent_id", "epoch", "reason", "state"];
+        assert_eq!(fields(&fault), expected, "{number}");
     }
     let request = DrainAgentRequest {
         reason: "\u{0}".to_owned(),
@@ -234,7 +236,7 @@ async fn lists_and_watches_name_every_wrong_field() {
         filter: Some(AgentFilter {
             states: vec![AgentState::Active.into(), 77],
             types: vec!["Code".to_owned()],
-            names: vec![String::new()],
+            names: vec![String::new(), "\0".to_owned()],
             capability: String::new(),
             capability_version_range: "newest".to_owned(),
             labels: (0..17).map(|n| (n.to_string(), String::new())).collect(),
@@ -250,6 +252,7 @@ async fn lists_and_watches_name_every_wrong_field() {
             "filter.capability_version_range",
             "filter.labels",
             "filter.names[0]",
+            "filter.names[1]",
             "filter.states[1]",
             "filter.types[0]",
             "page_size",
@@ -378,10 +381,11 @@ async fn identity_names_every_wrong_field() {
     for name in ["", "Upper", "1", "with space"] {
         let request = world.internal(CreateTenantRequest {
             name: name.to_owned(),
+            request_id: "\0".to_owned(),
         });
         assert_eq!(
             fields(&invalid(identity.create_tenant(request).await)),
-            ["name"]
+            ["name", "request_id"]
         );
     }
 }

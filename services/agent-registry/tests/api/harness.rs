@@ -1,7 +1,11 @@
 //! A running registry, and the calls that most tests make.
 
 use reeve_agent_registry::{AgentRegistry, Config, DEFAULTS};
+use std::sync::Arc;
+use std::time::Duration;
+
 use reeve_auth::{ApiKey, ServiceTokens};
+use reeve_clock::{Clock, SystemClock, TestClock};
 use reeve_contracts::agent::v1::agent_service_client::AgentServiceClient;
 use reeve_contracts::agent::v1::{self as agent, Agent, AgentState};
 use reeve_contracts::event::v1::event_feed_service_client::EventFeedServiceClient;
@@ -9,7 +13,7 @@ use reeve_contracts::event::v1::{Event, ReadEventsRequest};
 use reeve_contracts::identity::v1::identity_service_client::IdentityServiceClient;
 use reeve_contracts::identity::v1::{self as identity};
 use reeve_ids::{TenantId, Uuid};
-use reeve_redis::{Redis, RedisConfig};
+use reeve_redis::{Leases, Redis, RedisConfig};
 use reeve_runtime::Deps;
 use reeve_runtime::config::{Sources, load};
 use reeve_status::{Code, Fault, Reason};
@@ -39,12 +43,24 @@ impl World {
 
     /// With some keys of the configuration set.
     pub async fn with(settings: &[(&'static str, &str)]) -> Self {
+        Self::at(settings, Arc::new(SystemClock)).await
+    }
+
+    /// With a clock that the test moves. Leases run out by that of Redis.
+    pub async fn with_clock(settings: &[(&'static str, &str)]) -> (Self, Arc<TestClock>) {
+        let clock = Arc::new(TestClock::at(SystemClock.now()));
+        let time = Arc::<TestClock>::clone(&clock);
+        (Self::at(settings, time).await, clock)
+    }
+
+    async fn at(settings: &[(&'static str, &str)], clock: Arc<dyn Clock>) -> Self {
         let schema = AgentRegistry::schema();
         let database = TestDatabase::new(&[&schema]).await;
         let mut deps = deps(AgentRegistry::NAME, &schema, &database).await;
         let redis = reeve_testkit::redis().await;
         let config = RedisConfig::new(&redis.url).with_prefix(&redis.prefix);
         deps.redis = Redis::connect(&config).await.expect("the test's own Redis");
+        deps.clock = clock;
         let admin = ApiKey::generate().reveal();
         let settings = settings
             .iter()
@@ -152,6 +168,7 @@ impl World {
     pub async fn other_tenant(&self, name: &str) -> identity::CreateTenantResponse {
         let request = self.internal(identity::CreateTenantRequest {
             name: name.to_owned(),
+            ..Default::default()
         });
         self.identity()
             .create_tenant(request)
@@ -208,10 +225,22 @@ impl World {
             agent_id: id.to_owned(),
             state: state.into(),
             reason: "the test wants it".to_owned(),
-            etag: String::new(),
+            ..Default::default()
         });
         let answer = self.agents().transition_agent(request).await?;
         Ok(answer.into_inner().agent.expect("the answer holds it"))
+    }
+
+    /// The leases, as the registry has them.
+    pub fn leases(&self) -> Leases {
+        self.deps.redis.leases("agents", 8)
+    }
+
+    /// Makes the lease of a process run out now. A registry that runs may still have a heartbeat to
+    /// renew it by.
+    pub async fn lapse(&self, process: &agent::RegisterAgentResponse) {
+        let lease = (lease_of(process), Duration::ZERO);
+        self.leases().renew(&[lease]).await.expect("Redis is there");
     }
 
     /// Every event so far, once `enough` says that all are there.
@@ -246,6 +275,11 @@ pub fn id_of(registered: &agent::RegisterAgentResponse) -> String {
         .expect("a registered agent")
         .id
         .clone()
+}
+
+/// The name of a process's lease.
+pub fn lease_of(registered: &agent::RegisterAgentResponse) -> String {
+    format!("{}/{}", id_of(registered), registered.epoch)
 }
 
 pub fn beat_of(registered: &agent::RegisterAgentResponse) -> agent::Heartbeat {

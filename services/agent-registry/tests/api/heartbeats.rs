@@ -259,59 +259,70 @@ async fn a_stream_ends_with_draining_when_the_server_stops() {
 }
 
 #[tokio::test]
-async fn another_replica_hears_of_a_new_process() {
+async fn an_agent_that_has_to_wait_does_not_hold_up_the_others_of_its_stream() {
     let world = World::start().await;
-    let other = replica(&world).await;
-    let first = world.active("shared").await;
-    let mut agents =
-        reeve_contracts::agent::v1::agent_service_client::AgentServiceClient::new(other.channel());
-    let mut beat = async |heartbeat| {
-        let message = reeve_contracts::agent::v1::HeartbeatRequest {
-            heartbeat: Some(heartbeat),
-        };
-        agents.heartbeat(world.ask(message)).await
-    };
-    beat(beat_of(&first)).await.unwrap();
-    let second = world.register("shared").await;
-    // The new process is known at once, because the database is asked about an epoch to come.
-    beat(beat_of(&second)).await.unwrap();
-    crate::harness::refused(
-        beat(beat_of(&first)).await,
-        Code::FailedPrecondition,
-        Reason::StaleEpoch,
-    );
-    // A change of state is heard of by the event.
-    world
-        .transition(&id_of(&second), AgentState::Maintenance)
+    let starting = world.register("starting").await;
+    let other = world.active("other").await;
+    let mut admin = world.database.admin().await;
+    let lock = "begin; select from agent_registry.agent where name = 'starting' for update";
+    sqlx::raw_sql(lock).execute(&mut admin).await.unwrap();
+    let beats = [loaded(&starting, 0), loaded(&other, 3)];
+    let messages = beats.map(|heartbeat| StreamHeartbeatsRequest {
+        heartbeat: Some(heartbeat),
+    });
+    let request = world.ask(stream::iter(messages).chain(stream::pending()));
+    let mut agents = world.agents();
+    let mut answers = agents
+        .stream_heartbeats(request)
         .await
-        .unwrap();
+        .unwrap()
+        .into_inner();
+    // The second one counts before the first one is answered, and both are answered though the row
+    // is still held.
     eventually(|| async {
-        let message = reeve_contracts::agent::v1::HeartbeatRequest {
-            heartbeat: Some(beat_of(&second)),
-        };
-        let mut agents = reeve_contracts::agent::v1::agent_service_client::AgentServiceClient::new(
-            other.channel(),
-        );
-        let reply = agents
-            .heartbeat(world.ask(message))
-            .await
-            .unwrap()
-            .into_inner()
-            .reply
-            .unwrap();
-        reply.state() == AgentState::Maintenance
+        let load = world.get(&id_of(&other)).await.workload;
+        load.is_some_and(|load| load.active_task_count == 3)
     })
     .await;
+    for state in [AgentState::Starting, AgentState::Active] {
+        let outcome = answers.next().await.unwrap().unwrap().outcome.unwrap();
+        let Outcome::Reply(reply) = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!(reply.state(), state);
+    }
+    sqlx::raw_sql("rollback").execute(&mut admin).await.unwrap();
+    let reply = world.beat(beat_of(&starting)).await.unwrap();
+    assert_eq!(reply.state(), AgentState::Active);
 }
 
-async fn replica(world: &World) -> reeve_testkit::Running {
-    let mut deps = world.deps.clone();
-    deps.drain = Default::default();
-    deps.metrics = reeve_runtime::Metrics::new("agent-registry");
-    deps.wake = Default::default();
-    let config = world.config().expect("the test's configuration is right");
-    let service = reeve_agent_registry::AgentRegistry::build(config, deps.clone())
-        .await
-        .unwrap();
-    reeve_testkit::serve(service, &deps).await
+#[tokio::test]
+async fn what_was_reported_before_a_restart_is_not_hidden_by_a_change() {
+    let mut world = World::start().await;
+    let agent = world.active("reporter").await;
+    let id = id_of(&agent);
+    let full = Heartbeat {
+        health_checks: vec![check("disk", 1)],
+        ..loaded(&agent, 2)
+    };
+    world.beat(full).await.unwrap();
+    world.stop().await;
+    world.run().await;
+    world.transition(&id, AgentState::Draining).await.unwrap();
+    // One that leaves out what has not changed.
+    let reply = world.beat(beat_of(&agent)).await.unwrap();
+    assert_eq!(reply.actions().collect::<Vec<_>>(), [AgentAction::Drain]);
+    let shown = world.get(&id).await;
+    assert_eq!(shown.workload.unwrap().active_task_count, 2);
+    assert_eq!(shown.health_checks.len(), 1);
+}
+
+/// A check that ran at a time.
+pub fn check(name: &str, seconds: i64) -> HealthCheck {
+    HealthCheck {
+        name: name.to_owned(),
+        status: HealthStatus::Healthy.into(),
+        message: String::new(),
+        check_time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
+    }
 }

@@ -1,12 +1,13 @@
 //! What follows from silence, and when nothing does.
 
+use chrono::TimeDelta;
 use reeve_contracts::agent::v1::AgentState;
 use reeve_contracts::event::v1::Event;
 use reeve_redis::{Redis, RedisConfig};
 use reeve_status::{Code, Reason};
 use reeve_testkit::eventually;
 
-use crate::harness::{World, beat_of, datum, edges, id_of, refused_status};
+use crate::harness::{World, beat_of, datum, edges, id_of, lease_of, refused_status};
 
 /// Silence is noticed after three seconds: long enough for a loaded machine to do what comes first.
 const IMPATIENT: [(&str, &str); 3] = [
@@ -135,20 +136,16 @@ async fn heartbeats_keep_an_agent_alive() {
 
 #[tokio::test]
 async fn an_agent_whose_lease_was_never_granted_gets_one() {
-    let world = World::with(&IMPATIENT).await;
+    let mut world = World::start().await;
     let agent = world.active("forgotten").await;
-    let id = id_of(&agent);
+    let leases = world.leases();
+    eventually(|| async { leases.count().await.is_ok_and(|count| count.total == 1) }).await;
     // As if the registry had crashed between the registration and the lease.
-    let leases = world.deps.redis.leases("agents", 8);
-    let lease = format!("{id}/{}", agent.epoch);
-    eventually(|| async {
-        leases
-            .remove(&[&lease])
-            .await
-            .is_ok_and(|removed| removed == 1)
-    })
-    .await;
-    becomes(&world, &id, AgentState::Error).await;
+    world.stop().await;
+    let removed = leases.remove(&[lease_of(&agent)]).await;
+    assert_eq!(removed.unwrap(), 1);
+    world.run().await;
+    eventually(|| async { leases.count().await.is_ok_and(|count| count.total == 1) }).await;
 }
 
 #[tokio::test]
@@ -161,38 +158,126 @@ async fn a_lease_outlives_the_registry() {
 }
 
 #[tokio::test]
+async fn an_agent_that_nobody_could_hear_is_not_lost() {
+    let mut world = World::start().await;
+    let agent = world.active("alone").await;
+    world.stop().await;
+    world.lapse(&agent).await;
+    world.run().await;
+    let away = |events: &[Event]| events.iter().any(|e| datum(e, "cause") == "REGISTRY_AWAY");
+    world.events(away).await;
+    let reply = world.beat(beat_of(&agent)).await.expect("it is heard");
+    assert_eq!(reply.state(), AgentState::Active);
+    let leases = world.leases();
+    eventually(|| async { leases.count().await.is_ok_and(|count| count.expired == 0) }).await;
+    assert_eq!(world.get(&id_of(&agent)).await.state(), AgentState::Active);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_being_changed_keeps_its_lapsed_lease() {
+    // No lease is granted anew while the test runs.
+    let lease = TimeDelta::minutes(10);
+    let (world, clock) = World::with_clock(&[("heartbeat.lease", "10m")]).await;
+    let locked = world.active("locked").await;
+    let witness = world.active("witness").await;
+    let mut admin = world.database.admin().await;
+    let lock = "begin; select from agent_registry.agent where name = 'locked' for update";
+    sqlx::raw_sql(lock).execute(&mut admin).await.unwrap();
+    eventually(|| async {
+        world.lapse(&locked).await;
+        world.lapse(&witness).await;
+        // Until nobody was heard for a lease, with many looks in it.
+        clock.advance(lease / 10);
+        world.get(&id_of(&witness)).await.state() == AgentState::Error
+    })
+    .await;
+    let leases = world.leases();
+    let lapsed = async || -> Vec<String> {
+        let lapsed = leases.expired(10).await.expect("Redis is there");
+        lapsed.into_iter().map(|lease| lease.id).collect()
+    };
+    let gone = async || !lapsed().await.contains(&lease_of(&witness));
+    eventually(gone).await;
+    assert_eq!(lapsed().await, [lease_of(&locked)]);
+    sqlx::raw_sql("rollback").execute(&mut admin).await.unwrap();
+    becomes(&world, &id_of(&locked), AgentState::Error).await;
+}
+
+#[tokio::test]
+async fn whoever_leaves_in_order_leaves_no_lease_behind() {
+    let world = World::start().await;
+    let leases = world.leases();
+    let held = async |expected: u64| {
+        eventually(|| async {
+            let total = leases.count().await.expect("Redis is there").total;
+            (total == expected)
+                .then_some(())
+                .ok_or_else(|| format!("{total} leases instead of {expected}"))
+        })
+        .await;
+    };
+    world.active("restarted").await;
+    held(1).await;
+    // A new process takes the place of the old one, whose lease must not stay either.
+    let again = world.active("restarted").await;
+    let id = id_of(&again);
+    world
+        .transition(&id, AgentState::Maintenance)
+        .await
+        .unwrap();
+    held(0).await;
+    // Where silence means nothing, a heartbeat makes no lease either.
+    world.beat(beat_of(&again)).await.unwrap();
+    let witness = world.active("witness").await;
+    held(1).await;
+    let of_witness = leases.remove(&[lease_of(&witness)]).await;
+    assert_eq!(of_witness.unwrap(), 1);
+    world.transition(&id, AgentState::Active).await.unwrap();
+    held(1).await;
+}
+
+#[tokio::test]
 async fn most_of_a_fleet_gets_a_grace_period_before_it_is_believed_dead() {
-    let mut world = World::with(&IMPATIENT).await;
-    let mut ids = Vec::new();
+    let (mut world, clock) = World::with_clock(&[]).await;
+    let mut agents = Vec::new();
     for number in 0..6 {
-        ids.push(id_of(&world.active(&format!("agent-{number}")).await));
+        agents.push(world.active(&format!("agent-{number}")).await);
     }
     // While the registry is away, nobody can renew.
     world.stop().await;
-    let leases = world.deps.redis.leases("agents", 8);
-    eventually(|| async { leases.count().await.is_ok_and(|count| count.expired == 6) }).await;
+    for agent in &agents {
+        world.lapse(agent).await;
+    }
     world.run().await;
-    let suspended = |events: &[Event]| events.iter().any(|e| e.r#type == "fleet.expiry_suspended");
-    let events = world.events(suspended).await;
-    let at = events
-        .iter()
-        .position(|e| e.r#type == "fleet.expiry_suspended")
-        .unwrap();
-    assert_eq!(datum(&events[at], "cause"), "FLEET_LAPSING");
+    let cause = |cause: &'static str| move |e: &Event| datum(e, "cause") == cause;
+    let events = world
+        .events(|events| {
+            clock.advance(TimeDelta::seconds(2));
+            events.iter().any(cause("FLEET_LAPSING"))
+        })
+        .await;
+    assert!(events.iter().any(cause("REGISTRY_AWAY")), "that came first");
+    let at = events.iter().position(cause("FLEET_LAPSING")).unwrap();
     let lost = |events: &[Event]| events.iter().any(|e| e.r#type == "agent.heartbeat_lost");
     assert!(
         !lost(&events[..at]),
         "nobody was declared lost before the brake"
     );
     // They are dead after all.
-    for id in &ids {
-        becomes(&world, id, AgentState::Error).await;
+    eventually(|| async {
+        clock.advance(TimeDelta::seconds(2));
+        let first = world.get(&id_of(&agents[0])).await;
+        first.state() == AgentState::Error
+    })
+    .await;
+    for agent in &agents {
+        becomes(&world, &id_of(agent), AgentState::Error).await;
     }
 }
 
 #[tokio::test]
 async fn an_emptied_redis_declares_nobody_dead() {
-    let world = World::with(&IMPATIENT).await;
+    let (world, clock) = World::with_clock(&[]).await;
     let agent = world.active("survivor").await;
     let id = id_of(&agent);
     forget_leases(&world).await;
@@ -205,7 +290,12 @@ async fn an_emptied_redis_declares_nobody_dead() {
         .expect("it is still heard");
     assert_eq!(world.get(&id).await.state(), AgentState::Active);
     // After the grace period silence counts again.
-    becomes(&world, &id, AgentState::Error).await;
+    eventually(|| async {
+        world.lapse(&agent).await;
+        clock.advance(TimeDelta::seconds(2));
+        world.get(&id).await.state() == AgentState::Error
+    })
+    .await;
 }
 
 /// What FLUSHALL would do to this test's keys.

@@ -1,6 +1,9 @@
 //! Registering again: restarts, repetitions and races.
 
-use reeve_contracts::agent::v1::{Agent, AgentState, RegisterAgentRequest, RegisterAgentResponse};
+use reeve_contracts::agent::v1::{
+    Agent, AgentState, DrainAgentRequest, RegisterAgentRequest, RegisterAgentResponse,
+    TransitionAgentRequest,
+};
 use reeve_status::{Code, Reason};
 
 use crate::harness::{World, beat_of, edges, id_of, refused, refused_status, registration};
@@ -78,6 +81,43 @@ async fn registering_again_restarts_the_agent_over_legal_edges() {
         );
         world.beat(beat_of(&registered(&id, 2))).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_process_that_was_replaced_does_not_stop_its_successor() {
+    let world = World::start().await;
+    let first = world.active("linter").await;
+    let second = world.active("linter").await;
+    let id = id_of(&second);
+    let goodbye = |epoch: i64| TransitionAgentRequest {
+        agent_id: id.clone(),
+        state: AgentState::Stopping.into(),
+        epoch,
+        ..Default::default()
+    };
+    let drain = |epoch: i64| DrainAgentRequest {
+        agent_id: id.clone(),
+        epoch,
+        ..Default::default()
+    };
+    let mut agents = world.agents();
+    let stale = (Code::FailedPrecondition, Reason::StaleEpoch);
+    let answer = agents
+        .transition_agent(world.ask(goodbye(first.epoch)))
+        .await;
+    let fault = refused(answer, stale.0, stale.1);
+    assert_eq!(fault.metadata()["current_epoch"], second.epoch.to_string());
+    let answer = agents.drain_agent(world.ask(drain(first.epoch))).await;
+    refused(answer, stale.0, stale.1);
+    assert_eq!(world.get(&id).await.state(), AgentState::Active);
+    // The current one may, and people need not know which process runs.
+    let answer = agents.drain_agent(world.ask(drain(second.epoch))).await;
+    answer.expect("it asks for itself");
+    world.transition(&id, AgentState::Inactive).await.unwrap();
+    let answer = agents
+        .transition_agent(world.ask(goodbye(second.epoch)))
+        .await;
+    answer.expect("it asks for itself");
 }
 
 fn registered(id: &str, epoch: i64) -> RegisterAgentResponse {

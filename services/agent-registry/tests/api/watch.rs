@@ -1,5 +1,7 @@
 //! Watch streams: the current state, then every change, from any cursor on.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::StreamExt as _;
 use reeve_contracts::agent::v1::{
     AgentChangeKind, AgentState, DeleteAgentRequest, WatchAgentsRequest, WatchAgentsResponse,
@@ -186,6 +188,72 @@ async fn a_silent_watch_brings_bookmarks_that_can_be_resumed() {
 }
 
 #[tokio::test]
+async fn what_others_do_does_not_hold_bookmarks_back() {
+    // Longer than the other tenant takes between two of its changes.
+    let world = World::with(&[("watch.bookmark_period", "1s")]).await;
+    let other = world.other_tenant("busy").await;
+    let mut stream = watch(&world, "").await;
+    let began = next(&mut stream).await;
+    assert_eq!(began.kind(), AgentChangeKind::Bookmark);
+    let busy = async {
+        loop {
+            let request = authorize(&other.secret, crate::harness::registration("busy"));
+            world.agents().register_agent(request).await.unwrap();
+        }
+    };
+    let later = async {
+        loop {
+            let message = next(&mut stream).await;
+            assert_eq!(message.kind(), AgentChangeKind::Bookmark);
+            if sequence(&message.cursor) > sequence(&began.cursor) {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = later => {}
+        () = busy => unreachable!("it goes on for ever"),
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_of_no_event_is_refused() {
+    let world = World::start().await;
+    let mut stream = watch(&world, "").await;
+    let cursor = next(&mut stream).await.cursor;
+    // More than the registry had at its start, so that some is in memory.
+    let id = id_of(&world.active("busy").await);
+    world
+        .events(|events| crate::harness::edges(events, &id).len() == 2)
+        .await;
+    for made_up in [i64::MIN, -1, i64::MAX, sequence(&cursor) + 1_000_000] {
+        let mut stream = watch(&world, &with_sequence(&cursor, made_up)).await;
+        let end = stream.next().await.expect("an answer");
+        refused_status(end, Code::OutOfRange, Reason::CursorExpired);
+    }
+}
+
+/// A cursor as whoever knows its form can read it; it has no other secret.
+fn parsed(cursor: &str) -> serde_json::Value {
+    let json = URL_SAFE_NO_PAD
+        .decode(cursor)
+        .expect("a cursor is base64url");
+    serde_json::from_slice(&json).expect("of JSON")
+}
+
+fn sequence(cursor: &str) -> i64 {
+    parsed(cursor)["key"]["sequence"]
+        .as_i64()
+        .expect("a number")
+}
+
+fn with_sequence(cursor: &str, sequence: i64) -> String {
+    let mut json = parsed(cursor);
+    json["key"]["sequence"] = sequence.into();
+    URL_SAFE_NO_PAD.encode(json.to_string())
+}
+
+#[tokio::test]
 async fn a_watch_sees_its_tenant_and_its_agents_alone() {
     let world = World::start().await;
     let other = world.other_tenant("other").await;
@@ -284,6 +352,24 @@ async fn a_cursor_older_than_the_log_has_expired() {
     sqlx::query(dropped).execute(&mut admin).await.unwrap();
     world.run().await;
     world.transition(&id, AgentState::Error).await.unwrap();
+    let mut stream = watch(&world, &cursor).await;
+    let end = stream.next().await.expect("an answer");
+    refused_status(end, Code::OutOfRange, Reason::CursorExpired);
+}
+
+#[tokio::test]
+async fn a_cursor_before_a_log_that_was_emptied_has_expired() {
+    let mut world = World::start().await;
+    let cursor = next(&mut watch(&world, "").await).await.cursor;
+    let id = id_of(&world.active("busy").await);
+    world
+        .events(|events| crate::harness::edges(events, &id).len() == 2)
+        .await;
+    world.stop().await;
+    let mut admin = world.database.admin().await;
+    let emptied = "delete from agent_registry.event_log";
+    sqlx::query(emptied).execute(&mut admin).await.unwrap();
+    world.run().await;
     let mut stream = watch(&world, &cursor).await;
     let end = stream.next().await.expect("an answer");
     refused_status(end, Code::OutOfRange, Reason::CursorExpired);

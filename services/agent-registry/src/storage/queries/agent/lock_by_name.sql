@@ -4,4 +4,4 @@ select id, tenant_id, name, type, model_id, state, state_reason, capabilities,
        update_time, register_time, transition_time
 from agent
 where tenant_id = $1 and name = $2
-for update
+for no key update

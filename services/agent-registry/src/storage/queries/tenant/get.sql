@@ -1,0 +1,1 @@
+select id, name, create_time from tenant where id = $1
