@@ -13,6 +13,7 @@ use reeve_contracts::event::v1::{Event, ReadEventsRequest};
 use reeve_contracts::identity::v1::identity_service_client::IdentityServiceClient;
 use reeve_contracts::identity::v1::{self as identity};
 use reeve_ids::{TenantId, Uuid};
+use reeve_postgres::{Database, DatabaseConfig};
 use reeve_redis::{Leases, Redis, RedisConfig};
 use reeve_runtime::Deps;
 use reeve_runtime::config::{Sources, load};
@@ -89,6 +90,17 @@ impl World {
         self.running = Some(serve(service, &self.deps).await);
         let world = &*self;
         eventually(|| async { world.caller(&world.admin).await }).await;
+    }
+
+    /// Serves once more, with other limits on the database.
+    pub async fn run_with(&mut self, change: impl FnOnce(&mut DatabaseConfig)) {
+        self.stop().await;
+        let schema = AgentRegistry::schema();
+        let mut config = self.database.config(&schema);
+        change(&mut config);
+        let database = Database::connect(&config, schema.name());
+        self.deps.database = database.expect("the test's own URL");
+        self.run().await;
     }
 
     pub fn config(&self) -> Result<Config, reeve_runtime::config::ConfigError> {

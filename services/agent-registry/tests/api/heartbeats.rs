@@ -4,12 +4,12 @@ use futures::{StreamExt as _, stream};
 use reeve_contracts::agent::v1::stream_heartbeats_response::Outcome;
 use reeve_contracts::agent::v1::{
     AgentAction, AgentState, HealthCheck, HealthStatus, Heartbeat, StreamHeartbeatsRequest,
-    Workload,
+    StreamHeartbeatsResponse, Workload,
 };
 use reeve_status::{Code, Reason};
 use reeve_testkit::eventually;
 
-use crate::harness::{World, beat_of, edges, id_of, loaded, refused_status};
+use crate::harness::{World, beat_of, edges, id_of, lease_of, loaded, refused_status};
 
 #[tokio::test]
 async fn the_first_heartbeat_activates_unless_the_process_is_not_ready() {
@@ -259,31 +259,15 @@ async fn a_stream_ends_with_draining_when_the_server_stops() {
 }
 
 #[tokio::test]
-async fn an_agent_that_has_to_wait_does_not_hold_up_the_others_of_its_stream() {
+async fn a_change_of_state_waits_for_whoever_else_changes_the_agent() {
     let world = World::start().await;
     let starting = world.register("starting").await;
     let other = world.active("other").await;
     let mut admin = world.database.admin().await;
     let lock = "begin; select from agent_registry.agent where name = 'starting' for update";
     sqlx::raw_sql(lock).execute(&mut admin).await.unwrap();
-    let beats = [loaded(&starting, 0), loaded(&other, 3)];
-    let messages = beats.map(|heartbeat| StreamHeartbeatsRequest {
-        heartbeat: Some(heartbeat),
-    });
-    let request = world.ask(stream::iter(messages).chain(stream::pending()));
-    let mut agents = world.agents();
-    let mut answers = agents
-        .stream_heartbeats(request)
-        .await
-        .unwrap()
-        .into_inner();
-    // The second one counts before the first one is answered, and both are answered though the row
-    // is still held.
-    eventually(|| async {
-        let load = world.get(&id_of(&other)).await.workload;
-        load.is_some_and(|load| load.active_task_count == 3)
-    })
-    .await;
+    let mut answers = stream_of(&world, [beat_of(&starting), beat_of(&other)]).await;
+    // Both are answered though the row is still held; that change waits.
     for state in [AgentState::Starting, AgentState::Active] {
         let outcome = answers.next().await.unwrap().unwrap().outcome.unwrap();
         let Outcome::Reply(reply) = outcome else {
@@ -294,6 +278,61 @@ async fn an_agent_that_has_to_wait_does_not_hold_up_the_others_of_its_stream() {
     sqlx::raw_sql("rollback").execute(&mut admin).await.unwrap();
     let reply = world.beat(beat_of(&starting)).await.unwrap();
     assert_eq!(reply.state(), AgentState::Active);
+}
+
+#[tokio::test]
+async fn an_agent_that_waits_for_the_database_holds_up_no_other_of_its_stream() {
+    let mut world = World::start().await;
+    let slow = world.active("slow").await;
+    let other = world.active("other").await;
+    let leases = world.leases();
+    let held = async |expected: u64| {
+        eventually(|| async {
+            leases
+                .count()
+                .await
+                .is_ok_and(|count| count.total == expected)
+        })
+        .await;
+    };
+    held(2).await;
+    // Nobody is known, then one is, and reading the others takes as long as the test wants.
+    world
+        .run_with(|database| database.statement_timeout_ms = 600_000)
+        .await;
+    world.beat(beat_of(&other)).await.unwrap();
+    let names = [&slow, &other].map(lease_of);
+    eventually(|| async {
+        leases.remove(&names).await.expect("Redis is there");
+        leases.count().await.is_ok_and(|count| count.total == 0)
+    })
+    .await;
+    let mut admin = world.database.admin().await;
+    let lock = "begin; lock table agent_registry.agent";
+    sqlx::raw_sql(lock).execute(&mut admin).await.unwrap();
+    let mut answers = stream_of(&world, [beat_of(&slow), beat_of(&other)]).await;
+    // The second one is heard while the first one waits.
+    held(1).await;
+    sqlx::raw_sql("rollback").execute(&mut admin).await.unwrap();
+    for agent in [&slow, &other] {
+        let outcome = answers.next().await.unwrap().unwrap().outcome.unwrap();
+        let Outcome::Reply(reply) = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!(reply.agent_id, id_of(agent));
+    }
+}
+
+async fn stream_of(
+    world: &World,
+    beats: [Heartbeat; 2],
+) -> tonic::Streaming<StreamHeartbeatsResponse> {
+    let messages = beats.map(|heartbeat| StreamHeartbeatsRequest {
+        heartbeat: Some(heartbeat),
+    });
+    let request = world.ask(stream::iter(messages).chain(stream::pending()));
+    let answers = world.agents().stream_heartbeats(request).await;
+    answers.expect("the stream begins").into_inner()
 }
 
 #[tokio::test]

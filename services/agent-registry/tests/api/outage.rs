@@ -1,10 +1,8 @@
 //! PostgreSQL going away.
 
 use chrono::TimeDelta;
-use reeve_agent_registry::AgentRegistry;
 use reeve_auth::ApiKey;
-use reeve_contracts::agent::v1::AgentState;
-use reeve_postgres::{Database, DatabaseConfig};
+use reeve_contracts::agent::v1::{AgentState, GetAgentRequest};
 use reeve_status::{Code, Reason};
 use reeve_testkit::eventually;
 use sqlx::AssertSqlSafe;
@@ -29,14 +27,9 @@ async fn shut(world: &World, is_shut: bool) {
 #[tokio::test]
 async fn known_agents_are_heard_while_postgresql_is_away() {
     let (mut world, clock) = World::with_clock(&[]).await;
-    let schema = AgentRegistry::schema();
-    let impatient = DatabaseConfig {
-        acquire_timeout_ms: 200,
-        ..world.database.config(&schema)
-    };
-    world.stop().await;
-    world.deps.database = Database::connect(&impatient, schema.name()).expect("the test's URL");
-    world.run().await;
+    world
+        .run_with(|database| database.acquire_timeout_ms = 200)
+        .await;
     let agent = world.active("heard").await;
 
     shut(&world, true).await;
@@ -56,8 +49,13 @@ async fn known_agents_are_heard_while_postgresql_is_away() {
     refused_status(world.caller(&world.admin).await, away.0, away.1);
 
     shut(&world, false).await;
-    eventually(|| async { world.caller(&world.admin).await }).await;
-    let shown = world.get(&id_of(&agent)).await;
+    let request = || {
+        world.ask(GetAgentRequest {
+            agent_id: id_of(&agent),
+        })
+    };
+    let shown = eventually(|| async { world.agents().get_agent(request()).await }).await;
+    let shown = shown.into_inner().agent.expect("the answer holds it");
     assert_eq!(shown.state(), AgentState::Active);
     assert_eq!(shown.workload.expect("it was heard").active_task_count, 4);
 }
