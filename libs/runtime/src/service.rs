@@ -24,7 +24,7 @@ pub struct Service {
     /// Full names of the services in `routes`, for example "reeve.task.v1.TaskService". An RPC of
     /// any other is answered with UNIMPLEMENTED.
     pub grpc_services: Vec<&'static str>,
-    /// Background work, supervised until the server drains.
+    /// Background work, supervised until the server drains, or a little longer: see [`Loop::last`].
     pub loops: Vec<Loop>,
     /// Decides whose a credential is.
     pub authenticator: Arc<dyn Authenticator>,
