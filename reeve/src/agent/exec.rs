@@ -1,24 +1,28 @@
 //! One task, one process.
 
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prost_types::Struct;
 use reeve_contracts::task::v1::{Lease, Usage};
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value as Json, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{ChildStdin, Command};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::bounds;
+use super::lines::Lines;
+use super::program::{Group, Lifeline};
 use super::report::{self, Report};
 
-/// How long a cancelled program may take to end before it is killed.
+/// How long a cancelled program may take to end before it is killed, and how long its pipes may
+/// stay open behind it.
 const GRACE: Duration = Duration::from_secs(2);
-/// What a program may print as its result: a task's result has its own, smaller limit.
-const GREATEST_OUTPUT: u64 = 4 * 1024 * 1024;
+/// What a program may print. The result within it has a limit of its own (`bounds`).
+const GREATEST_OUTPUT: usize = 4 * 1024 * 1024;
 
 /// How a task ended.
 #[derive(Debug)]
@@ -58,30 +62,30 @@ pub struct Progress {
     pub message: String,
 }
 
+/// How a program ended.
+enum Ended {
+    ByItself(ExitStatus),
+    PrintedTooMuch,
+    Cancelled,
+}
+
 /// Runs the command for a task, until it ends or is cancelled.
 pub async fn execute(
     command: String,
     lease: Lease,
+    lifeline: Arc<Lifeline>,
     progress: mpsc::Sender<Progress>,
     cancel: CancellationToken,
 ) -> Finished {
     let started = Instant::now();
     let lease_token = lease.lease_token.clone();
-    let report = match run(&command, &lease, progress, &cancel).await {
+    let report = match run(&command, &lease, &lifeline, progress, &cancel).await {
         Ok(report) => report,
         Err(error) => Report::failed(
             "EXEC_FAILED",
             format!("cannot run the command: {error}"),
             true,
         ),
-    };
-    let report = if cancel.is_cancelled() {
-        Report {
-            usage: report.usage,
-            ..Report::failed("CANCELLED", "cancelled", false)
-        }
-    } else {
-        report
     };
     let Report { outcome, usage } = report.timed(started.elapsed());
     Finished {
@@ -94,87 +98,131 @@ pub async fn execute(
 async fn run(
     command: &str,
     lease: &Lease,
+    lifeline: &Arc<Lifeline>,
     progress: mpsc::Sender<Progress>,
     cancel: &CancellationToken,
 ) -> std::io::Result<Report> {
-    let mut child = Command::new("sh")
+    let mut shell = Command::new("sh");
+    shell
         .args(["-c", command])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // A group of its own, so that what the command starts can be stopped with it.
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()?;
-    let (Some(mut stdin), Some(stdout), Some(stderr)) =
+        .stderr(Stdio::piped());
+    let (group, mut child) = Group::spawn(&mut shell, lifeline)?;
+    let (Some(stdin), Some(stdout), Some(stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
         return Err(std::io::Error::other("the command has no pipes"));
     };
-    let task = task_json(lease).to_string();
-    let feed = async move {
-        // A command that does not read its task is no error.
-        let _ = stdin.write_all(task.as_bytes()).await;
-        drop(stdin);
-    };
-    let mut output = Vec::new();
-    let mut limited = stdout.take(GREATEST_OUTPUT);
-    let lines = follow(stderr, lease.lease_token.clone(), progress);
-    let finished = async {
-        let (_, read, last_line) = tokio::join!(feed, limited.read_to_end(&mut output), lines);
-        read.map(|_| last_line)
-    };
-    let last_line = tokio::select! {
-        last_line = finished => last_line?,
+    let (too_much, closed) = (CancellationToken::new(), CancellationToken::new());
+    let fed = reeve_runtime::spawn("task input", feed(stdin, task_json(lease).to_string()));
+    let read = read(stdout, too_much.clone(), closed.clone());
+    let read = reeve_runtime::spawn("task output", read);
+    let token = lease.lease_token.clone();
+    let followed = follow(stderr, token, progress, closed.clone());
+    let followed = reeve_runtime::spawn("task progress", followed);
+
+    let ended = tokio::select! {
+        status = child.wait() => Ended::ByItself(status?),
+        () = too_much.cancelled() => Ended::PrintedTooMuch,
         () = cancel.cancelled() => {
-            stop(&mut child).await;
-            return Ok(Report::failed("CANCELLED", "cancelled", false));
+            group.terminate();
+            // The shell may be gone at once; what it started may still be tidying up.
+            let all = async {
+                let _ = child.wait().await;
+                group.is_empty().await;
+            };
+            let _ = timeout(GRACE, all).await;
+            Ended::Cancelled
         }
     };
-    let status = child.wait().await?;
-    Ok(report::parse(&output, status, &last_line))
+    // What the program left behind would act for a task that is over, and hold its pipes open.
+    drop(group);
+    let _ = child.wait().await;
+    let close = reeve_runtime::spawn("task pipes", async move {
+        tokio::time::sleep(GRACE).await;
+        closed.cancel();
+    });
+    let (output, last_line) = tokio::join!(read, followed);
+    close.abort();
+    fed.abort();
+    let output = output.ok().flatten().unwrap_or_default();
+    let last_line = last_line.ok().flatten().unwrap_or_default();
+    let report = match ended {
+        Ended::ByItself(_) if too_much.is_cancelled() => printed_too_much(),
+        Ended::ByItself(_) if cancel.is_cancelled() => cancelled(&output),
+        Ended::ByItself(status) => report::parse(&output, status, &last_line),
+        Ended::PrintedTooMuch => printed_too_much(),
+        Ended::Cancelled => cancelled(&output),
+    };
+    Ok(report)
 }
 
-/// Asks the whole group to end, then insists.
-async fn stop(child: &mut Child) {
-    let group = child
-        .id()
-        .and_then(|id| i32::try_from(id).ok())
-        .and_then(Pid::from_raw);
-    if let Some(group) = group {
-        let _ = kill_process_group(group, Signal::TERM);
-        if timeout(GRACE, child.wait()).await.is_err() {
-            let _ = kill_process_group(group, Signal::KILL);
-            let _ = child.wait().await;
-        }
+fn printed_too_much() -> Report {
+    let message =
+        format!("the program printed more than {GREATEST_OUTPUT} bytes on stdout and was killed");
+    Report::failed("OUTPUT_TOO_LARGE", message, false)
+}
+
+/// A cancelled program may still have said what it used.
+fn cancelled(output: &[u8]) -> Report {
+    Report {
+        usage: report::usage_of(output),
+        ..Report::failed("CANCELLED", "cancelled", false)
     }
 }
 
-/// Passes lines on, and returns the last one, which often says why a program failed.
+async fn feed(mut stdin: ChildStdin, task: String) {
+    // A command that does not read its task is no error.
+    let _ = stdin.write_all(task.as_bytes()).await;
+}
+
+/// What the program prints, until it says too much.
+async fn read(
+    mut stdout: impl AsyncRead + Unpin,
+    too_much: CancellationToken,
+    closed: CancellationToken,
+) -> Vec<u8> {
+    let mut output = Vec::new();
+    let mut limited = (&mut stdout).take(GREATEST_OUTPUT as u64 + 1);
+    let reading = limited.read_to_end(&mut output);
+    // An error means that the pipe broke: what came before it counts.
+    let _ = closed.run_until_cancelled(reading).await;
+    if output.len() > GREATEST_OUTPUT {
+        too_much.cancel();
+    }
+    output
+}
+
+/// Passes lines on, and returns the last one, which often says why a program failed. Reads to the
+/// end, whatever the lines are, since a program whose stderr nobody reads stands still.
 async fn follow(
-    stderr: ChildStderr,
+    mut stderr: impl AsyncRead + Unpin,
     lease_token: String,
     progress: mpsc::Sender<Progress>,
+    closed: CancellationToken,
 ) -> String {
-    let mut lines = BufReader::new(stderr).lines();
-    let mut last = String::new();
-    let mut percent = 0.0;
-    while let Ok(Some(line)) = lines.next_line().await {
-        let line = line.trim();
-        if line.is_empty() {
-            continue;
-        }
+    let (mut lines, mut buffer) = (Lines::default(), vec![0; 8 * 1024]);
+    let (mut last, mut percent) = (String::new(), 0.0);
+    let mut pass_on = |line: &str| {
         let (share, message) = report::progress(line);
         percent = share.unwrap_or(percent);
-        last = message.chars().take(1_000).collect();
         let update = Progress {
             lease_token: lease_token.clone(),
             percent,
-            message: last.clone(),
+            message: bounds::clip(&message, bounds::PROGRESS_BYTES),
         };
+        last = message;
         // Progress is worth less than the work: when nobody keeps up, a line is left out.
         let _ = progress.try_send(update);
+    };
+    while let Some(Ok(count)) = closed.run_until_cancelled(stderr.read(&mut buffer)).await {
+        if count == 0 {
+            break;
+        }
+        lines.push(&buffer[..count], &mut pass_on);
     }
+    lines.finish(&mut pass_on);
     last
 }
 
@@ -195,3 +243,7 @@ fn task_json(lease: &Lease) -> Json {
         "traceparent": task.traceparent,
     })
 }
+
+#[cfg(test)]
+#[path = "exec_tests.rs"]
+mod tests;

@@ -3,25 +3,44 @@
 //! For each task the program is started once: the task as JSON on stdin, the result as one JSON
 //! object on stdout, progress as lines on stderr ("40% building" or any text), success as exit
 //! status 0. A failing program may say why with `{"error": {"code", "message", "retryable"}}` on
-//! stdout. What a language model used is reported under `"usage"` beside `"result"`.
+//! stdout. What a language model used is reported under `"usage"` beside `"result"`. What the
+//! program leaves running in its process group ends with it, and with the agent.
+//!
+//! - `presence`: the agent in agent-registry; `work`: its stream to task-queue; `held`: the leases;
+//! - `exec`: one task; `program`: its processes; `lines`, `report`, `bounds`: what it says;
+//! - `halt`: how the agent ends.
 
+mod bounds;
 mod exec;
+mod halt;
+mod held;
+mod lines;
 mod presence;
+mod program;
 mod report;
 mod work;
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
+use reeve_status::Reason;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::session::Session;
 
+pub use halt::Halt;
+
+/// How long running tasks may take to finish once the agent stops.
+const FINISH: Duration = Duration::from_secs(25);
+/// Pauses between streams: the first, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
 /// Options of `reeve agent run`.
 #[derive(Debug, Clone, Args)]
 pub struct AgentRunArgs {
-    /// Name, unique in the tenant; by default the capability and the process's id.
+    /// Name, unique in the tenant; by default the capability and something random. A process that
+    /// registers a name takes it over from the one that had it.
     #[arg(long)]
     pub name: Option<String>,
     /// What the agent can do, as name or name@version; may be repeated.
@@ -42,42 +61,77 @@ pub struct AgentRunArgs {
     /// Model that the agent uses, for the registry.
     #[arg(long, default_value = "")]
     pub model: String,
+    /// End when stdin closes, so that no agent outlives whoever started it.
+    #[arg(long, hide = true)]
+    pub until_stdin_closes: bool,
 }
 
-/// Serves tasks until `stop`, then finishes what runs and leaves the fleet in order.
-pub async fn run(session: &Session, args: &AgentRunArgs, stop: CancellationToken) -> Result<()> {
+/// Serves tasks until it is asked to stop, then finishes what runs and leaves the fleet in order.
+pub async fn run(session: &Session, args: &AgentRunArgs, halt: Halt) -> Result<()> {
+    let lifeline = program::Lifeline::new().context("cannot start the watchdog")?;
     let presence = presence::Presence::register(session, args).await?;
     tracing::info!(agent_id = presence.agent_id(), "registered");
-    let beating = CancellationToken::new();
-    let beats = reeve_runtime::spawn("heartbeats", presence.clone().beat(beating.clone()));
-    let worked = serve(session, &presence, args, &stop).await;
-    beating.cancel();
+    if args.until_stdin_closes {
+        halt.when_stdin_closes();
+    }
+    let over = CancellationToken::new();
+    let beats = presence.clone().beat(over.clone(), halt.clone());
+    let beats = reeve_runtime::spawn("heartbeats", beats);
+    let patience = reeve_runtime::spawn("patience", lose_patience(halt.clone()));
+    let worker = work::Worker::new(
+        session.clone(),
+        presence.clone(),
+        args.clone(),
+        lifeline,
+        halt.clone(),
+    );
+    serve(worker, &halt).await;
+    patience.abort();
+    over.cancel();
     let _ = beats.await;
-    presence.leave().await;
-    worked
+    presence.leave().await
 }
 
-/// Holds a work stream open, and opens another when it ends, until `stop`.
-async fn serve(
-    session: &Session,
-    presence: &presence::Presence,
-    args: &AgentRunArgs,
-    stop: &CancellationToken,
-) -> Result<()> {
-    let mut worker = work::Worker::new(session.clone(), presence.clone(), args.clone());
-    let mut pause = Duration::from_millis(100);
-    while !stop.is_cancelled() {
-        match worker.session(stop).await {
-            Ok(()) => pause = Duration::from_millis(100),
-            Err(error) => {
-                tracing::warn!(%error, "the work stream ended; trying again");
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = stop.cancelled() => {}
-                }
-                pause = (pause * 2).min(Duration::from_secs(5));
-            }
+async fn lose_patience(halt: Halt) {
+    halt.stop.cancelled().await;
+    tokio::time::sleep(FINISH).await;
+    halt.now.cancel();
+}
+
+/// Holds a work stream open, and opens another when it ends, until the agent is done.
+async fn serve(mut worker: work::Worker, halt: &Halt) {
+    let mut pause = PAUSES.0;
+    loop {
+        let ended = worker.session().await;
+        let Some(fault) = ended.fault else { break };
+        if fault.reason() == Reason::AgentNotActive
+            && let Err(status) = worker.by_calls().await
+        {
+            tracing::warn!(%status, "cannot report");
         }
+        if halt.now.is_cancelled() || (halt.stop.is_cancelled() && worker.is_idle()) {
+            break;
+        }
+        if ended.was_useful {
+            pause = PAUSES.0;
+        }
+        tracing::warn!(%fault, "the work stream ended; trying again");
+        rest(pause, halt).await;
+        pause = (pause * 2).min(PAUSES.1);
     }
-    worker.finish().await
+    if !worker.is_idle() {
+        worker.abandon().await;
+    }
+}
+
+/// Waits, but not through a change of what is wanted.
+async fn rest(pause: Duration, halt: &Halt) {
+    let changed = async {
+        if halt.stop.is_cancelled() {
+            halt.now.cancelled().await;
+        } else {
+            halt.stop.cancelled().await;
+        }
+    };
+    let _ = tokio::time::timeout(pause, changed).await;
 }

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use reeve_contracts::task::v1::Usage;
 use serde_json::Value as Json;
 
+use super::bounds;
 use super::exec::Outcome;
 
 /// How a task ended and what it used.
@@ -21,10 +22,10 @@ pub struct Report {
 
 impl Report {
     /// A failure that used nothing.
-    pub fn failed(code: &str, message: impl Into<String>, retryable: bool) -> Self {
+    pub fn failed(code: &str, message: impl AsRef<str>, retryable: bool) -> Self {
         let outcome = Outcome::Failed {
             code: code.to_owned(),
-            message: message.into(),
+            message: bounds::message(message.as_ref()),
             retryable,
         };
         Self {
@@ -51,18 +52,8 @@ impl Report {
 /// Reads the program's output: one JSON object, which is the result, or holds it under "result"
 /// beside "usage", or says why it failed under "error".
 pub fn parse(output: &[u8], status: ExitStatus, last_line: &str) -> Report {
-    let text = String::from_utf8_lossy(output);
-    let json = if text.trim().is_empty() {
-        Ok(Json::Object(serde_json::Map::new()))
-    } else {
-        serde_json::from_str::<Json>(text.trim())
-    };
-    let usage = json
-        .as_ref()
-        .ok()
-        .and_then(|json| json.get("usage"))
-        .map(usage)
-        .unwrap_or_default();
+    let json = json(output);
+    let usage = usage_in(json.as_ref().ok());
     let outcome = if status.success() {
         completed(json)
     } else {
@@ -71,18 +62,32 @@ pub fn parse(output: &[u8], status: ExitStatus, last_line: &str) -> Report {
     Report { outcome, usage }
 }
 
+/// What a program says it used, when nothing else that it says counts any more.
+pub fn usage_of(output: &[u8]) -> Vec<Usage> {
+    usage_in(json(output).ok().as_ref())
+}
+
+fn json(output: &[u8]) -> Result<Json, serde_json::Error> {
+    let text = String::from_utf8_lossy(output);
+    if text.trim().is_empty() {
+        return Ok(Json::Object(serde_json::Map::new()));
+    }
+    serde_json::from_str(text.trim())
+}
+
 fn completed(json: Result<Json, serde_json::Error>) -> Outcome {
     let result = match json {
         Ok(Json::Object(mut map)) => map.remove("result").unwrap_or(Json::Object(map)),
         _ => Json::Null,
     };
-    match reeve_wellknown::struct_from_json(result) {
-        Some(result) => Outcome::Completed(result),
-        None => Outcome::Failed {
-            code: "BAD_OUTPUT".to_owned(),
-            message: "the program must print one JSON object on stdout".to_owned(),
-            retryable: false,
-        },
+    let Some(result) = reeve_wellknown::struct_from_json(result) else {
+        let message = "the program must print one JSON object on stdout";
+        return Report::failed("BAD_OUTPUT", message, false).outcome;
+    };
+    match bounds::fault_of(&result) {
+        // The same program would print the same again.
+        Some((code, message)) => Report::failed(code, message, false).outcome,
+        None => Outcome::Completed(result),
     }
 }
 
@@ -107,17 +112,19 @@ fn failed(json: Option<Json>, status: ExitStatus, last_line: &str) -> Outcome {
     } else {
         last_line.to_owned()
     };
-    Outcome::Failed {
-        code: text("code").unwrap_or(how),
-        message: text("message").unwrap_or(said),
-        retryable: retryable.unwrap_or(true),
-    }
+    let code = text("code").and_then(|code| bounds::code(&code));
+    let message = text("message").unwrap_or(said);
+    Report::failed(&code.unwrap_or(how), message, retryable.unwrap_or(true)).outcome
 }
 
 /// `[{"provider", "model", "input_tokens", "cached_input_tokens", "output_tokens",
 /// "quantities": {"unit": "1.5"}}]`; what is not of this form is left out.
-fn usage(json: &Json) -> Vec<Usage> {
-    let rows = json.as_array().map(Vec::as_slice).unwrap_or_default();
+fn usage_in(json: Option<&Json>) -> Vec<Usage> {
+    let rows = json
+        .and_then(|json| json.get("usage"))
+        .and_then(Json::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let row = |row: &Json| {
         let text = |key| {
             row.get(key)
@@ -127,12 +134,8 @@ fn usage(json: &Json) -> Vec<Usage> {
         };
         let count = |key| row.get(key).and_then(Json::as_i64).unwrap_or_default();
         let quantities = row.get("quantities").and_then(Json::as_object);
-        let quantities = quantities.into_iter().flatten().map(|(unit, amount)| {
-            let amount = amount
-                .as_str()
-                .map_or_else(|| amount.to_string(), str::to_owned);
-            (unit.clone(), amount)
-        });
+        let quantities = quantities.into_iter().flatten();
+        let quantities = quantities.map(|(unit, amount)| (unit.clone(), decimal(amount)));
         Usage {
             provider: text("provider"),
             model: text("model"),
@@ -143,7 +146,18 @@ fn usage(json: &Json) -> Vec<Usage> {
             quantities: quantities.collect(),
         }
     };
-    rows.iter().map(row).collect()
+    bounds::usages(rows.iter().map(row).collect())
+}
+
+/// A quantity as text; a number without the exponent that JSON may give it.
+fn decimal(amount: &Json) -> String {
+    match amount {
+        Json::String(text) => text.clone(),
+        Json::Number(number) if number.is_f64() => number
+            .as_f64()
+            .map_or_else(String::new, |number| number.to_string()),
+        other => other.to_string(),
+    }
 }
 
 /// A progress line: "40% building" or "40 building" carries a share, any other line none.
@@ -224,6 +238,43 @@ mod tests {
         assert_eq!(
             (code.as_str(), message.as_str(), retryable),
             ("EXIT_3", "no disk", true)
+        );
+    }
+
+    #[test]
+    fn a_failure_is_told_in_words_that_the_queue_accepts() {
+        let message = "trace\0back ".repeat(1_000);
+        let error = serde_json::json!({"code": "rate-limited", "message": message});
+        let output = serde_json::json!({"error": error}).to_string();
+        let Outcome::Failed { code, message, .. } = parse(output.as_bytes(), exit(1), "").outcome
+        else {
+            panic!("exit status 1 is a failure");
+        };
+        assert_eq!((code.as_str(), message.len()), ("RATE_LIMITED", 4_096));
+        assert!(!message.contains('\0'));
+    }
+
+    #[test]
+    fn a_result_that_is_too_large_is_a_failure_for_good() {
+        let output = serde_json::json!({"result": {"text": "x".repeat(2_000_000)}, "usage": [{"model": "m"}]});
+        let report = parse(output.to_string().as_bytes(), exit(0), "");
+        let Outcome::Failed {
+            code, retryable, ..
+        } = report.outcome
+        else {
+            panic!("two megabytes are too large");
+        };
+        assert_eq!((code.as_str(), retryable), ("RESULT_TOO_LARGE", false));
+        assert_eq!(report.usage[0].model, "m", "it was used all the same");
+    }
+
+    #[test]
+    fn a_quantity_may_be_a_number() {
+        let output = br#"{"usage": [{"quantities": {"a": 1e-7, "b": 2, "c": "0.5"}}]}"#;
+        let usage = &usage_of(output)[0].quantities;
+        assert_eq!(
+            (&*usage["a"], &*usage["b"], &*usage["c"]),
+            ("0.0000001", "2", "0.5")
         );
     }
 

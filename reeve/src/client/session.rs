@@ -165,6 +165,11 @@ impl Session {
         request
     }
 
+    /// How long a call may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// A call without a deadline, for streams.
     pub fn stream<M>(&self, message: M) -> tonic::Request<M> {
         let mut request = tonic::Request::new(message);

@@ -7,10 +7,9 @@ use clap::Subcommand;
 use reeve_contracts::agent::v1::agent_service_client::AgentServiceClient;
 use reeve_contracts::agent::v1::{DrainAgentRequest, GetAgentRequest, WatchAgentsRequest};
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use super::{Page, call, open};
-use crate::agent::AgentRunArgs;
+use crate::agent::{AgentRunArgs, Halt};
 use crate::client::input;
 use crate::client::output::{Column, print};
 use crate::client::session::Session;
@@ -132,12 +131,14 @@ async fn run_agent(session: &Session, args: &AgentRunArgs) -> Result<()> {
         filter: std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()),
     };
     let _telemetry = reeve_runtime::telemetry::init(&logs, "agent")?;
-    let stop = CancellationToken::new();
-    let stopping = stop.clone();
+    let halt = Halt::default();
+    let asked = halt.clone();
     let mut signals = Stop::listen()?;
     drop(reeve_runtime::spawn("signals", async move {
-        signals.wait().await;
-        stopping.cancel();
+        loop {
+            signals.wait().await;
+            asked.ask();
+        }
     }));
-    crate::agent::run(session, args, stop).await
+    crate::agent::run(session, args, halt).await
 }

@@ -1,0 +1,395 @@
+//! What the agent holds: tasks that run, and reports that task-queue has not confirmed.
+//!
+//! Both are leases, which are renewed alike. A report is sent again until task-queue has stored it
+//! or will never store it; then the task fails with the reason, since a program whose report nobody
+//! takes would be run again and again.
+
+use std::collections::BTreeMap;
+
+use prost::Message as _;
+use reeve_contracts::task::v1::work_request::Message as Say;
+use reeve_contracts::task::v1::{
+    CompleteBatch, CompleteTaskRequest, FailBatch, FailTaskRequest, ItemFailure, LeaseRenewal,
+    LeaseVerdict, TaskError,
+};
+use reeve_status::Reason;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+use super::bounds;
+use super::exec::{Finished, Outcome};
+
+/// How often task-queue may stumble over a report before it counts as refused.
+const MOST_STUMBLES: u8 = 5;
+
+/// What is said about a task that has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// It is done.
+    Complete(CompleteTaskRequest),
+    /// It is not.
+    Fail(FailTaskRequest),
+}
+
+impl From<Finished> for Report {
+    fn from(finished: Finished) -> Self {
+        let Finished {
+            lease_token,
+            outcome,
+            usage,
+        } = finished;
+        match outcome {
+            Outcome::Completed(result) => Self::Complete(CompleteTaskRequest {
+                lease_token,
+                result: Some(result),
+                message: String::new(),
+                usage,
+            }),
+            Outcome::Failed {
+                code,
+                message,
+                retryable,
+            } => Self::Fail(FailTaskRequest {
+                lease_token,
+                error: Some(TaskError {
+                    code,
+                    message,
+                    details: None,
+                }),
+                retryable,
+                retry_after_duration: None,
+                usage,
+            }),
+        }
+    }
+}
+
+impl From<Report> for Say {
+    fn from(report: Report) -> Self {
+        match report {
+            Report::Complete(item) => Self::Complete(CompleteBatch { items: vec![item] }),
+            Report::Fail(item) => Self::Fail(FailBatch { items: vec![item] }),
+        }
+    }
+}
+
+impl Report {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Complete(item) => item.encoded_len(),
+            Self::Fail(item) => item.encoded_len(),
+        }
+    }
+
+    /// The failure that takes the place of a refused report.
+    fn after(self, refusal: &Refusal) -> Self {
+        let code = if refusal.is(Reason::PayloadTooLarge) {
+            "RESULT_TOO_LARGE"
+        } else {
+            "REPORT_REFUSED"
+        };
+        let message = format!(
+            "task-queue refused the report of this task: {} ({})",
+            refusal.message, refusal.reason
+        );
+        let (lease_token, usage, retryable) = match self {
+            // The same program would say the same again.
+            Self::Complete(item) => (item.lease_token, item.usage, false),
+            Self::Fail(item) => (item.lease_token, item.usage, item.retryable),
+        };
+        Self::Fail(FailTaskRequest {
+            lease_token,
+            error: Some(TaskError {
+                code: code.to_owned(),
+                message: bounds::message(&message),
+                details: None,
+            }),
+            retryable,
+            retry_after_duration: None,
+            usage,
+        })
+    }
+}
+
+/// Why a report was not stored.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The code.
+    pub code: Code,
+    /// The reason, for programs.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}
+
+impl From<&ItemFailure> for Refusal {
+    fn from(failure: &ItemFailure) -> Self {
+        Self {
+            code: Code::from_i32(failure.code),
+            reason: failure.reason.clone(),
+            message: failure.message.clone(),
+        }
+    }
+}
+
+/// What a refusal means for the report.
+enum Weight {
+    /// Somebody else has the task: what this agent says about it no longer counts.
+    Lost,
+    /// It may be stored later.
+    Later,
+    /// It may be stored later, but hardly.
+    Stumbled,
+    /// It will never be stored.
+    Never,
+}
+
+impl Refusal {
+    fn is(&self, reason: Reason) -> bool {
+        self.reason == reason.as_str()
+    }
+
+    fn weight(&self) -> Weight {
+        match self.code {
+            _ if self.is(Reason::LeaseLost) => Weight::Lost,
+            _ if self.is(Reason::PayloadTooLarge) => Weight::Never,
+            Code::Unavailable
+            | Code::DeadlineExceeded
+            | Code::Aborted
+            | Code::Cancelled
+            | Code::ResourceExhausted
+            // Somebody may give the key its permission back.
+            | Code::Unauthenticated
+            | Code::PermissionDenied => Weight::Later,
+            Code::Internal | Code::Unknown => Weight::Stumbled,
+            _ => Weight::Never,
+        }
+    }
+}
+
+/// A report on its way.
+struct Pending {
+    report: Report,
+    /// The message on the present stream that carries it.
+    sent: Option<i64>,
+    /// Whether it waits for the next pulse, having been refused for the moment.
+    rests: bool,
+    refusals: u8,
+    stumbles: u8,
+}
+
+enum Lease {
+    Running {
+        cancel: CancellationToken,
+        /// False when nobody wants to hear how it ends.
+        counts: bool,
+    },
+    Ended(Pending),
+}
+
+/// The leases, by their tokens.
+#[derive(Default)]
+pub struct Held(BTreeMap<String, Lease>);
+
+impl Held {
+    /// Whether there is nothing left to do or to say.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How many tasks run.
+    pub fn running(&self) -> usize {
+        let running = |lease: &&Lease| matches!(lease, Lease::Running { .. });
+        self.0.values().filter(running).count()
+    }
+
+    /// What is to be renewed.
+    pub fn tokens(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// A task begins; cancelling the token stops it.
+    pub fn begin(&mut self, lease_token: String, cancel: CancellationToken) {
+        let counts = true;
+        self.0
+            .insert(lease_token, Lease::Running { cancel, counts });
+    }
+
+    /// A task has ended: its report is on its way from now on.
+    pub fn end(&mut self, finished: Finished) {
+        let token = finished.lease_token.clone();
+        let counts = match self.0.get(&token) {
+            Some(Lease::Running { counts, .. }) => *counts,
+            _ => false,
+        };
+        if !counts {
+            self.0.remove(&token);
+            return;
+        }
+        let pending = Pending {
+            report: finished.into(),
+            sent: None,
+            rests: false,
+            refusals: 0,
+            stumbles: 0,
+        };
+        self.0.insert(token, Lease::Ended(pending));
+    }
+
+    /// Stops what was cancelled and what runs under a lost lease. A verdict on a report says nothing
+    /// new: a lease is lost too when the report has just been stored.
+    pub fn judge(&mut self, renewals: &[LeaseRenewal]) {
+        for renewal in renewals {
+            let Some(Lease::Running { cancel, counts }) = self.0.get_mut(&renewal.lease_token)
+            else {
+                continue;
+            };
+            match LeaseVerdict::try_from(renewal.verdict).unwrap_or_default() {
+                LeaseVerdict::Lost => {
+                    tracing::warn!("a lease was lost; its program is stopped");
+                    *counts = false;
+                    cancel.cancel();
+                }
+                LeaseVerdict::Cancel => cancel.cancel(),
+                LeaseVerdict::Ok | LeaseVerdict::Unspecified => {}
+            }
+        }
+    }
+
+    /// Stops every program; how they end no longer counts, since their tasks are given back.
+    pub fn abandon(&mut self) {
+        for lease in self.0.values_mut() {
+            if let Lease::Running { cancel, counts } = lease {
+                *counts = false;
+                cancel.cancel();
+            }
+        }
+    }
+
+    /// Reports that are to be sent, each as a message with the next sequence.
+    pub fn send(&mut self, sequence: &mut i64) -> Vec<(i64, Report)> {
+        let mut reports = Vec::new();
+        for pending in self.pending() {
+            if pending.sent.is_none() && !pending.rests {
+                *sequence += 1;
+                pending.sent = Some(*sequence);
+                reports.push((*sequence, pending.report.clone()));
+            }
+        }
+        reports
+    }
+
+    /// Reports that were refused for the moment may be sent again.
+    pub fn pulse(&mut self) {
+        self.pending().for_each(|pending| pending.rests = false);
+    }
+
+    /// Every report, for calls of their own.
+    pub fn reports(&self) -> Vec<(String, Report)> {
+        let reports = self.0.iter().filter_map(|(token, lease)| match lease {
+            Lease::Ended(pending) => Some((token.clone(), pending.report.clone())),
+            Lease::Running { .. } => None,
+        });
+        reports.collect()
+    }
+
+    /// The message with this sequence was dealt with. False when it was no report.
+    pub fn acknowledge(&mut self, sequence: i64, failures: &[ItemFailure]) -> bool {
+        let carried = |lease: &Lease| matches!(lease, Lease::Ended(pending) if pending.sent == Some(sequence));
+        let found = self.0.iter().find(|(_, lease)| carried(lease));
+        let Some(token) = found.map(|(token, _)| token.clone()) else {
+            return false;
+        };
+        match failures.first() {
+            None => self.stored(&token),
+            Some(failure) => self.refused(&token, &failure.into()),
+        }
+        true
+    }
+
+    /// A report was stored.
+    pub fn stored(&mut self, token: &str) {
+        self.0.remove(token);
+    }
+
+    /// A report was not stored.
+    pub fn refused(&mut self, token: &str, refusal: &Refusal) {
+        let Some(Lease::Ended(pending)) = self.0.get_mut(token) else {
+            return;
+        };
+        pending.sent = None;
+        pending.rests = true;
+        let weight = match refusal.weight() {
+            Weight::Stumbled => {
+                pending.stumbles += 1;
+                if pending.stumbles < MOST_STUMBLES {
+                    Weight::Later
+                } else {
+                    Weight::Never
+                }
+            }
+            weight => weight,
+        };
+        match weight {
+            Weight::Later | Weight::Stumbled => {
+                tracing::info!(reason = refusal.reason, "a report will be sent again");
+                return;
+            }
+            Weight::Never if pending.refusals < 2 => {
+                tracing::warn!(
+                    reason = refusal.reason,
+                    "a report was refused: {}",
+                    refusal.message
+                );
+                pending.rests = false;
+                pending.stumbles = 0;
+                pending.refusals += 1;
+                pending.report = pending.report.clone().after(refusal);
+                if let (2, Report::Fail(fail)) = (pending.refusals, &mut pending.report) {
+                    // Nothing else is left that could be wrong with it.
+                    fail.usage.clear();
+                }
+                return;
+            }
+            Weight::Never => tracing::error!("no report on a task is accepted; its lease lapses"),
+            Weight::Lost => tracing::warn!("a result came too late: the lease was lost"),
+        }
+        self.0.remove(token);
+    }
+
+    /// The stream has ended; what it carried and did not confirm is sent on the next one. A server
+    /// that ended it over what was said to it (`refusal`) cannot say over which message: it is taken
+    /// to be the largest.
+    pub fn interrupted(&mut self, refusal: Option<&Refusal>) {
+        let sent = self.0.iter().filter_map(|(token, lease)| match lease {
+            Lease::Ended(pending) if pending.sent.is_some() => {
+                Some((pending.report.bytes(), token.clone()))
+            }
+            _ => None,
+        });
+        let largest = sent.max();
+        self.pending().for_each(|pending| {
+            pending.sent = None;
+            pending.rests = false;
+        });
+        if let (Some(refusal), Some((_, token))) = (refusal, largest) {
+            self.refused(&token, refusal);
+        }
+    }
+
+    fn pending(&mut self) -> impl Iterator<Item = &mut Pending> {
+        self.0.values_mut().filter_map(|lease| match lease {
+            Lease::Ended(pending) => Some(pending),
+            Lease::Running { .. } => None,
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "held_tests.rs"]
+mod tests;
