@@ -16,15 +16,12 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-/// Exit status for a wrong command line or configuration, as EX_USAGE.
-const USAGE: u8 = 64;
-
 /// How long threads that block may go on when everything else has ended.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// The control plane for fleets of AI agents that do DevOps work.
 #[derive(Parser)]
-#[command(name = "reeve", version, propagate_version = true)]
+#[command(name = "reeve", version, propagate_version = true, after_help = client::exit::STATUSES)]
 struct Cli {
     /// Stop when standard input closes, so that nothing outlives what started it.
     #[arg(long, global = true, hide = true)]
@@ -74,14 +71,16 @@ fn main() -> ExitCode {
         },
     };
     ended.unwrap_or_else(|error| {
-        let usage = error.is::<reeve_runtime::config::ConfigError>();
-        // There is nowhere else to say it.
-        let _ = writeln!(std::io::stderr(), "reeve: {error:#}");
-        if usage {
-            ExitCode::from(USAGE)
-        } else {
-            ExitCode::FAILURE
+        let status = client::exit::status(&error);
+        if status != 0 {
+            // There is nowhere else to say it.
+            let _ = writeln!(
+                std::io::stderr(),
+                "reeve: {}",
+                client::exit::explain(&error)
+            );
         }
+        ExitCode::from(status)
     })
 }
 

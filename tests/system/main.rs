@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stderr, reason = "a failed test says where to look")]
 
+mod agent_run;
 mod crash;
 mod demo;
 mod harness;

@@ -121,8 +121,10 @@ impl Presence {
     async fn is_refused(&self, fault: &Fault, halt: &Halt) -> bool {
         match fault.reason() {
             Reason::StaleEpoch => {
+                // What runs is no longer this process's: the tasks went to the other one.
                 self.0.superseded.store(true, Ordering::Relaxed);
                 halt.stop.cancel();
+                halt.now.cancel();
                 return true;
             }
             // Given up meanwhile, or deleted. An agent that is leaving may stay so.

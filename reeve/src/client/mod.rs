@@ -1,8 +1,11 @@
 //! The client verbs: one module for each kind of thing, all of the same shape.
 
+pub mod exit;
+mod follow;
 pub mod input;
 pub mod output;
 pub mod session;
+pub mod text;
 mod verbs;
 
 use std::io::Write;
@@ -11,7 +14,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use session::{Session, SessionArgs};
-use verbs::{agents, events, finance, incidents, keys, tasks, workflows};
+use verbs::{agents, approvals, events, finance, incidents, keys, tasks, workflows};
 
 /// A verb with the options that every client verb takes.
 #[derive(Debug, Clone, Args)]
@@ -34,7 +37,7 @@ pub enum Verb {
     /// Executions of workflows: start, follow, cancel, diagnose.
     Execution(With<workflows::ExecutionVerb>),
     /// Approvals: list, show, approve, reject.
-    Approval(With<workflows::ApprovalVerb>),
+    Approval(With<approvals::Verb>),
     /// Prices.
     RateCard(With<finance::RateCardVerb>),
     /// Limits on spending.
@@ -67,7 +70,7 @@ pub async fn run(verb: Verb, out: &mut impl Write) -> Result<()> {
             workflows::execution(&Session::open(&with.session)?, with.verb, out).await
         }
         Verb::Approval(with) => {
-            workflows::approval(&Session::open(&with.session)?, with.verb, out).await
+            approvals::run(&Session::open(&with.session)?, with.verb, out).await
         }
         Verb::RateCard(with) => {
             finance::rate_card(&Session::open(&with.session)?, with.verb, out).await
@@ -85,8 +88,8 @@ pub async fn run(verb: Verb, out: &mut impl Write) -> Result<()> {
         Verb::Audit(with) => events::audit(&Session::open(&with.session)?, with.verb, out).await,
         Verb::Key(With {
             verb: keys::Verb::Generate,
-            ..
-        }) => keys::generate(out),
+            session,
+        }) => keys::generate(session.output, out),
         Verb::Key(with) => keys::run(&Session::open(&with.session)?, with.verb, out).await,
     }
 }

@@ -1,5 +1,6 @@
 //! Printing answers: tables for people, protobuf JSON for programs.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::sync::LazyLock;
 
@@ -9,12 +10,14 @@ use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde_json::Value as Json;
 
+use super::text::{visible, visible_json};
+
 /// How to print answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// Aligned columns.
     Table,
-    /// One JSON object, as protobuf writes JSON.
+    /// JSON as protobuf writes it: one object; for what is followed, one object in each line.
     Json,
 }
 
@@ -47,22 +50,90 @@ pub fn print<M: Message + Name>(
 ) -> Result<()> {
     let json = json(message)?;
     if format == Format::Json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&json)?)?;
-        return Ok(());
+        return print_json(out, &json);
     }
-    let rows = match (rows, field(&json, rows)) {
-        ("", _) => vec![&json],
-        (_, Some(Json::Array(rows))) => rows.iter().collect(),
-        (_, Some(row)) => vec![row],
-        (_, None) => Vec::new(),
-    };
-    writeln!(out, "{}", table(&rows, columns))?;
+    writeln!(out, "{}", table(&rows_at(&json, rows), columns).trim_fmt())?;
     if let Some(Json::String(token)) = json.get("nextPageToken")
         && !token.is_empty()
     {
-        writeln!(out, "more: --page-token {token}")?;
+        // For people alone: it is no row.
+        writeln!(std::io::stderr(), "more: --page-token {}", visible(token))?;
     }
     Ok(())
+}
+
+/// Prints JSON over several lines.
+pub fn print_json(out: &mut impl Write, json: &Json) -> Result<()> {
+    let text = serde_json::to_string_pretty(json)?;
+    Ok(writeln!(out, "{}", visible_json(&text))?)
+}
+
+fn rows_at<'a>(json: &'a Json, rows: &str) -> Vec<&'a Json> {
+    match (rows, field(json, rows)) {
+        ("", _) => vec![json],
+        (_, Some(Json::Array(rows))) => rows.iter().collect(),
+        (_, None | Some(Json::Null)) => Vec::new(),
+        (_, Some(row)) => vec![row],
+    }
+}
+
+/// Prints what is followed: the heads once, then a row for each change, or JSON, one object a line.
+pub struct Rows<'a> {
+    format: Format,
+    columns: &'a [Column],
+    widths: Vec<usize>,
+}
+
+impl<'a> Rows<'a> {
+    /// Nothing printed yet.
+    pub fn new(format: Format, columns: &'a [Column]) -> Self {
+        let widths = Vec::new();
+        Self {
+            format,
+            columns,
+            widths,
+        }
+    }
+
+    /// Prints the rows of a message; nothing for one without rows, such as a bookmark.
+    pub fn print<M: Message + Name>(
+        &mut self,
+        out: &mut impl Write,
+        message: &M,
+        rows: &str,
+    ) -> Result<()> {
+        let json = json(message)?;
+        let rows = rows_at(&json, rows);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        if self.format == Format::Json {
+            return Ok(writeln!(out, "{}", visible_json(&json.to_string()))?);
+        }
+        let cells: Vec<Vec<_>> = rows.iter().map(|row| self.cells(row)).collect();
+        let is_first = self.widths.is_empty();
+        let heads = self.columns.iter().map(|(head, _)| (*head).to_owned());
+        let heads: Vec<_> = heads.collect();
+        self.widths.resize(self.columns.len(), 0);
+        for line in cells.iter().chain(is_first.then_some(&heads)) {
+            for (width, cell) in self.widths.iter_mut().zip(line) {
+                // A column never becomes narrower, so that lines stay aligned.
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        for line in is_first.then_some(&heads).into_iter().chain(&cells) {
+            let padded = line.iter().zip(&self.widths);
+            let padded = padded.map(|(cell, width)| format!("{cell:width$}"));
+            let padded: Vec<_> = padded.collect();
+            writeln!(out, "{}", padded.join("  ").trim_end())?;
+        }
+        Ok(())
+    }
+
+    fn cells(&self, row: &Json) -> Vec<String> {
+        let cells = self.columns.iter();
+        cells.map(|(_, path)| text(field(row, path))).collect()
+    }
 }
 
 /// Rows under heads, aligned, without frames that hinder copying.
@@ -103,7 +174,7 @@ fn text(json: Option<&Json>) -> String {
                 text(map.get("currencyCode"))
             )
         }
-        Some(other) => other.to_string(),
+        Some(other) => visible_json(&other.to_string()),
     }
 }
 
@@ -111,32 +182,38 @@ fn name_of(item: &Json) -> &Json {
     item.get("name").unwrap_or(item)
 }
 
-/// Enum values lose the prefix that protobuf's naming asks for; empty texts show as a dash.
+/// What people call each value of each enum: its name without the prefix that protobuf's naming
+/// asks for.
+static SHORT: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
+    let mut short = HashMap::new();
+    for kind in CONTRACTS.all_enums() {
+        let names: Vec<_> = kind.values().map(|value| value.name().to_owned()).collect();
+        let unset = names
+            .iter()
+            .find_map(|name| name.strip_suffix("UNSPECIFIED"));
+        let Some(prefix) = unset.map(str::to_owned) else {
+            continue;
+        };
+        for name in names {
+            let rest = name.strip_prefix(&prefix).unwrap_or(&name);
+            let rest = if rest == "UNSPECIFIED" { "-" } else { rest };
+            short.insert(name.clone(), rest.to_owned());
+        }
+    }
+    short
+});
+
+/// What people call an enum's value; any other text as it is.
+pub fn short(text: &str) -> &str {
+    SHORT.get(text).map_or(text, String::as_str)
+}
+
+/// A text as a cell; an empty one shows as a dash.
 fn plain(text: &str) -> String {
-    const PREFIXES: [&str; 14] = [
-        "AGENT_STATE_",
-        "AGENT_AVAILABILITY_",
-        "TASK_STATE_",
-        "PENDING_REASON_",
-        "TASK_PRIORITY_",
-        "EXECUTION_STATE_",
-        "EXECUTION_PHASE_",
-        "STEP_STATE_",
-        "APPROVAL_STATE_",
-        "INVOICE_STATUS_",
-        "PAYMENT_STATUS_",
-        "INCIDENT_STATUS_",
-        "INCIDENT_SEVERITY_",
-        "API_KEY_STATE_",
-    ];
     if text.is_empty() {
         return "-".to_owned();
     }
-    let stripped = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix));
-    match stripped {
-        Some("UNSPECIFIED") => "-".to_owned(),
-        stripped => stripped.unwrap_or(text).to_owned(),
-    }
+    visible(short(text))
 }
 
 #[cfg(test)]
@@ -173,5 +250,41 @@ mod tests {
         let printed = table(&[&row], &columns).to_string();
         let cells: Vec<_> = printed.lines().nth(1).unwrap().split_whitespace().collect();
         assert_eq!(cells, ["PENDING", "1.20", "EUR", "lint,test", "-", "-"]);
+    }
+
+    #[test]
+    fn a_cell_is_one_line_and_tells_the_terminal_nothing() {
+        let row = serde_json::json!({"title": "\u{1b}[2Ka\nb", "unset": "TASK_STATE_UNSPECIFIED"});
+        let columns = [("TITLE", "title"), ("STATE", "unset")];
+        let printed = table(&[&row], &columns).to_string();
+        assert_eq!(printed.lines().count(), 2, "{printed}");
+        assert!(printed.contains(r"\u{1b}[2Ka\nb"), "{printed}");
+        assert!(!printed.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn what_is_followed_has_its_heads_once() {
+        use reeve_contracts::task::v1::{Task, WatchTasksResponse};
+        let change = |id: &str| WatchTasksResponse {
+            task: (!id.is_empty()).then(|| Task {
+                id: id.to_owned(),
+                ..Task::default()
+            }),
+            ..WatchTasksResponse::default()
+        };
+        let columns = [("ID", "id"), ("STATE", "state")];
+        let mut rows = Rows::new(Format::Table, &columns);
+        let mut printed = Vec::new();
+        for id in ["a", "", "longer", "b"] {
+            rows.print(&mut printed, &change(id), "task").unwrap();
+        }
+        let printed = String::from_utf8(printed).unwrap();
+        assert_eq!(printed, "ID  STATE\na   -\nlonger  -\nb       -\n");
+
+        let mut rows = Rows::new(Format::Json, &columns);
+        let mut printed = Vec::new();
+        rows.print(&mut printed, &change("a"), "task").unwrap();
+        rows.print(&mut printed, &change("b"), "task").unwrap();
+        assert_eq!(String::from_utf8(printed).unwrap().lines().count(), 2);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use reeve_status::Fault;
+use tonic::Status;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 
@@ -39,6 +40,17 @@ impl Service {
             Self::Incident => "REEVE_INCIDENT",
         }
     }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AgentRegistry => "agent-registry",
+            Self::TaskQueue => "task-queue",
+            Self::WorkflowEngine => "workflow-engine",
+            Self::Finance => "finance",
+            Self::Incident => "incident",
+        }
+    }
 }
 
 /// Options that every client verb takes.
@@ -48,10 +60,10 @@ pub struct SessionArgs {
     #[arg(long, global = true, hide_env_values = true, env = "REEVE_API_KEY")]
     pub api_key: Option<String>,
     /// How to print answers.
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
     pub output: Format,
-    /// Seconds a call may take.
-    #[arg(long, global = true, default_value_t = 30)]
+    /// Seconds a call may take; waiting and watching have no limit.
+    #[arg(long, global = true, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub timeout: u64,
 }
 
@@ -168,6 +180,39 @@ impl Session {
     /// How long a call may take.
     pub fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// The answer of a service, or why there is none, as people read it.
+    pub fn answer<M>(
+        &self,
+        service: Service,
+        result: Result<tonic::Response<M>, Status>,
+    ) -> Result<M> {
+        result
+            .map(tonic::Response::into_inner)
+            .map_err(|status| self.explain(service, &status))
+    }
+
+    /// A status as an error. A service that was not reached is named with its address.
+    pub fn explain(&self, service: Service, status: &Status) -> anyhow::Error {
+        let mut fault = Fault::from(status);
+        let was_reached = !status.details().is_empty();
+        if was_reached || status.code() != tonic::Code::Unavailable {
+            return fault.into();
+        }
+        let mut cause = std::error::Error::source(status);
+        while let Some(error) = cause {
+            // The innermost is the one that says something, such as "connection refused".
+            fault = Fault::new(fault.code(), fault.reason(), error.to_string());
+            cause = error.source();
+        }
+        let address = self.endpoints.get(service.variable());
+        let address = address.map_or("no address", String::as_str);
+        anyhow::Error::new(fault).context(format!(
+            "cannot reach {} at {address} ({})",
+            service.name(),
+            service.variable()
+        ))
     }
 
     /// A call without a deadline, for streams.

@@ -1,17 +1,20 @@
 //! `reeve agent`.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 
 use anyhow::Result;
 use clap::Subcommand;
 use reeve_contracts::agent::v1::agent_service_client::AgentServiceClient;
-use reeve_contracts::agent::v1::{DrainAgentRequest, GetAgentRequest, WatchAgentsRequest};
+use reeve_contracts::agent::v1::{
+    DrainAgentRequest, GetAgentRequest, WatchAgentsRequest, WatchAgentsResponse,
+};
 use serde_json::json;
 
-use super::{Page, call, open};
+use super::{Page, call, follow};
 use crate::agent::{AgentRunArgs, Halt};
 use crate::client::input;
-use crate::client::output::{Column, print};
+use crate::client::output::{Column, Rows, print};
 use crate::client::session::Session;
 use crate::up::Stop;
 
@@ -90,20 +93,25 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             print(out, format, &found, "agent", COLUMNS)
         }
         Verb::Watch { cursor } => {
-            let request = WatchAgentsRequest {
+            let mut rows = Rows::new(format, COLUMNS);
+            let request = |cursor| WatchAgentsRequest {
                 cursor,
                 agent_ids: Vec::new(),
             };
-            let mut changes = open!(
+            let hear = |change: WatchAgentsResponse, cursor: &mut String| {
+                rows.print(out, &change, "agent")?;
+                *cursor = change.cursor;
+                Ok(ControlFlow::<()>::Continue(()))
+            };
+            follow!(
                 session,
                 AgentRegistry,
                 AgentServiceClient,
                 watch_agents,
-                request
+                cursor,
+                request,
+                hear
             );
-            while let Some(change) = changes.message().await? {
-                print(out, format, &change, "agent", COLUMNS)?;
-            }
             Ok(())
         }
         Verb::Drain { agent_id, reason } => {

@@ -1,17 +1,19 @@
 //! `reeve event` and `reeve audit`.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 
 use anyhow::{Result, ensure};
 use clap::Subcommand;
 use reeve_contracts::audit::v1::VerifyAuditLogRequest;
 use reeve_contracts::audit::v1::audit_service_client::AuditServiceClient;
 use reeve_contracts::event::v1::event_service_client::EventServiceClient;
+use reeve_contracts::event::v1::{SubscribeEventsRequest, SubscribeEventsResponse};
 use serde_json::json;
 
-use super::{Page, call, open};
+use super::{Page, call, follow};
 use crate::client::input;
-use crate::client::output::{Column, Format, print};
+use crate::client::output::{Column, Format, Rows, print};
 use crate::client::session::Session;
 
 const EVENTS: &[Column] = &[
@@ -74,19 +76,27 @@ pub async fn event(session: &Session, verb: EventVerb, out: &mut impl Write) -> 
             print(out, session.output, &found, "events", EVENTS)
         }
         EventVerb::Follow { types, cursor } => {
-            let request = input::message(json!({"filter": {"types": types}, "cursor": cursor}))?;
-            let mut stream = open!(
+            let first: SubscribeEventsRequest =
+                input::message(json!({"filter": {"types": types}, "cursor": cursor}))?;
+            let mut rows = Rows::new(session.output, EVENTS);
+            let request = |cursor| SubscribeEventsRequest {
+                cursor,
+                ..first.clone()
+            };
+            let hear = |heard: SubscribeEventsResponse, cursor: &mut String| {
+                rows.print(out, &heard, "events")?;
+                *cursor = heard.cursor;
+                Ok(ControlFlow::<()>::Continue(()))
+            };
+            follow!(
                 session,
                 Incident,
                 EventServiceClient,
                 subscribe_events,
-                request
+                cursor,
+                request,
+                hear
             );
-            while let Some(heard) = stream.message().await? {
-                if !heard.events.is_empty() {
-                    print(out, session.output, &heard, "events", EVENTS)?;
-                }
-            }
             Ok(())
         }
     }

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::{Page, call};
 use crate::client::input;
-use crate::client::output::{Column, Format, print};
+use crate::client::output::{Column, Format, print, print_json};
 use crate::client::session::Session;
 
 const RATE_CARDS: &[Column] = &[
@@ -63,7 +63,7 @@ const ACCOUNTS: &[Column] = &[("ID", "id"), ("CODE", "code"), ("BALANCE", "balan
 pub enum RateCardVerb {
     /// Create a rate card from a file of protobuf JSON (CreateRateCardRequest).
     Create {
-        /// The file.
+        /// The file, or - for stdin.
         #[arg(short, long)]
         file: PathBuf,
     },
@@ -128,7 +128,7 @@ pub enum CostVerb {
 pub enum InvoiceVerb {
     /// Draft an invoice from a file of protobuf JSON (CreateInvoiceRequest).
     Create {
-        /// The file.
+        /// The file, or - for stdin.
         #[arg(short, long)]
         file: PathBuf,
     },
@@ -181,7 +181,7 @@ pub enum LedgerVerb {
 pub async fn rate_card(session: &Session, verb: RateCardVerb, out: &mut impl Write) -> Result<()> {
     match verb {
         RateCardVerb::Create { file } => {
-            let request = input::parse(&std::fs::read_to_string(file)?)?;
+            let request = input::file(&file)?;
             let created = call!(
                 session,
                 Finance,
@@ -257,7 +257,7 @@ pub async fn invoice(session: &Session, verb: InvoiceVerb, out: &mut impl Write)
     let format = session.output;
     match verb {
         InvoiceVerb::Create { file } => {
-            let request = input::parse(&std::fs::read_to_string(file)?)?;
+            let request = input::file(&file)?;
             let created = call!(
                 session,
                 Finance,
@@ -310,13 +310,14 @@ pub async fn invoice(session: &Session, verb: InvoiceVerb, out: &mut impl Write)
             );
             std::fs::write(&file, &pdf.content)
                 .with_context(|| format!("cannot write {}", file.display()))?;
-            Ok(writeln!(
-                out,
-                "{}: {} bytes, sha256 {}",
-                file.display(),
-                pdf.content.len(),
-                pdf.sha256
-            )?)
+            let (bytes, sha256) = (pdf.content.len(), &pdf.sha256);
+            if format == Format::Json {
+                let file = file.display().to_string();
+                let written = json!({"file": file, "bytes": bytes, "sha256": sha256});
+                return print_json(out, &written);
+            }
+            let file = file.display();
+            Ok(writeln!(out, "{file}: {bytes} bytes, sha256 {sha256}")?)
         }
         InvoiceVerb::Pay {
             invoice_id,

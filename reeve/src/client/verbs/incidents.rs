@@ -1,17 +1,21 @@
 //! `reeve incident`.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 
 use anyhow::Result;
 use clap::Subcommand;
-use reeve_contracts::incident::v1::GetPostmortemRequest;
 use reeve_contracts::incident::v1::incident_service_client::IncidentServiceClient;
+use reeve_contracts::incident::v1::{
+    GetPostmortemRequest, WatchIncidentsRequest, WatchIncidentsResponse,
+};
 use serde_json::{Value as Json, json};
 
-use super::{Page, call, open};
+use super::{Page, call, follow};
 use crate::client::input;
-use crate::client::output::{Column, Format, print};
+use crate::client::output::{Column, Format, Rows, print};
 use crate::client::session::Session;
+use crate::client::text::visible_lines;
 
 const COLUMNS: &[Column] = &[
     ("ID", "id"),
@@ -27,14 +31,24 @@ const COLUMNS: &[Column] = &[
 #[derive(Debug, Clone, Subcommand)]
 pub enum Verb {
     /// List incidents, newest first.
-    List(Page),
+    List {
+        /// Only this status, for example RESOLVED; may be repeated.
+        #[arg(long = "status")]
+        statuses: Vec<String>,
+        #[command(flatten)]
+        page: Page,
+    },
     /// Show one incident.
     Get {
         /// The incident's id.
         incident_id: String,
     },
     /// Show incidents as they change.
-    Watch,
+    Watch {
+        /// Continues after a cursor; without one, what has changed comes first.
+        #[arg(long, default_value = "")]
+        cursor: String,
+    },
     /// Say that somebody looks at it.
     Ack(Step),
     /// Begin the investigation.
@@ -99,9 +113,12 @@ macro_rules! step {
 /// Does what was asked.
 pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<()> {
     match verb {
-        Verb::List(page) => {
-            let request =
-                input::message(json!({"pageSize": page.page_size, "pageToken": page.page_token}))?;
+        Verb::List { statuses, page } => {
+            let statuses = input::values_of("reeve.incident.v1.IncidentStatus", &statuses)?;
+            let request = input::message(json!({
+                "filter": {"statuses": statuses},
+                "pageSize": page.page_size, "pageToken": page.page_token,
+            }))?;
             let found = call!(
                 session,
                 Incident,
@@ -117,20 +134,26 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             get_incident,
             json!({"incidentId": incident_id})
         ),
-        Verb::Watch => {
-            let request = input::message(json!({}))?;
-            let mut stream = open!(
+        Verb::Watch { cursor } => {
+            let mut rows = Rows::new(session.output, COLUMNS);
+            let request = |cursor| WatchIncidentsRequest {
+                cursor,
+                ..WatchIncidentsRequest::default()
+            };
+            let hear = |heard: WatchIncidentsResponse, cursor: &mut String| {
+                rows.print(out, &heard, "incidents")?;
+                *cursor = heard.cursor;
+                Ok(ControlFlow::<()>::Continue(()))
+            };
+            follow!(
                 session,
                 Incident,
                 IncidentServiceClient,
                 watch_incidents,
-                request
+                cursor,
+                request,
+                hear
             );
-            while let Some(heard) = stream.message().await? {
-                if !heard.incidents.is_empty() {
-                    print(out, session.output, &heard, "incidents", COLUMNS)?;
-                }
-            }
             Ok(())
         }
         Verb::Ack(step) => step!(session, out, acknowledge_incident, step.json()),
@@ -170,7 +193,7 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
                 return print(out, Format::Json, &found, "", &[]);
             }
             let document = found.postmortem.unwrap_or_default();
-            Ok(write!(out, "{}", document.markdown)?)
+            Ok(write!(out, "{}", visible_lines(&document.markdown))?)
         }
     }
 }

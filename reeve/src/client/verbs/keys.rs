@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Page, call};
 use crate::client::input;
-use crate::client::output::{Column, Format, print};
+use crate::client::output::{Column, Format, print, print_json};
 use crate::client::session::Session;
 
 const COLUMNS: &[Column] = &[
@@ -60,12 +60,12 @@ pub enum Verb {
 }
 
 /// Makes up a key that no Reeve knows yet.
-pub fn generate(out: &mut impl Write) -> Result<()> {
-    Ok(writeln!(
-        out,
-        "{}",
-        reeve_auth::ApiKey::generate().reveal()
-    )?)
+pub fn generate(format: Format, out: &mut impl Write) -> Result<()> {
+    let secret = reeve_auth::ApiKey::generate().reveal();
+    match format {
+        Format::Table => Ok(writeln!(out, "{secret}")?),
+        Format::Json => print_json(out, &json!({"secret": secret})),
+    }
 }
 
 /// Does what was asked.
@@ -120,7 +120,7 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             );
             print(out, format, &revoked, "apiKey", COLUMNS)
         }
-        Verb::Generate => generate(out),
+        Verb::Generate => generate(format, out),
         Verb::Whoami => {
             let request = GetCallerRequest::default();
             let caller = call!(

@@ -1,6 +1,7 @@
 //! What each kind of thing can be asked.
 
 pub mod agents;
+pub mod approvals;
 pub mod events;
 pub mod finance;
 pub mod incidents;
@@ -8,31 +9,48 @@ pub mod keys;
 pub mod tasks;
 pub mod workflows;
 
+use indicatif::{ProgressBar, ProgressStyle};
+
 /// Calls one RPC with a message and yields its answer or its fault.
 macro_rules! call {
     ($session:expr, $service:ident, $client:ident, $method:ident, $message:expr) => {{
-        let channel = $session.channel(crate::client::session::Service::$service)?;
+        let service = crate::client::session::Service::$service;
+        let channel = $session.channel(service)?;
         let request = $session.request($message);
-        crate::client::session::answer($client::new(channel).$method(request).await)?
+        let answer = $client::new(channel).$method(request).await;
+        $session.answer(service, answer)?
     }};
 }
 
-/// Opens a server stream.
-macro_rules! open {
-    ($session:expr, $service:ident, $client:ident, $method:ident, $message:expr) => {{
-        let channel = $session.channel(crate::client::session::Service::$service)?;
-        let request = $session.stream($message);
-        crate::client::session::answer($client::new(channel).$method(request).await)?
+/// Follows a server stream: opens it with the message made of a cursor, and again behind the last
+/// cursor when it is interrupted.
+macro_rules! follow {
+    ($session:expr, $service:ident, $client:ident, $method:ident, $cursor:expr, $message:expr, $hear:expr) => {{
+        let service = crate::client::session::Service::$service;
+        let channel = $session.channel(service)?;
+        let open = |cursor| {
+            let request = $session.stream($message(cursor));
+            let mut client = $client::new(channel.clone());
+            async move { client.$method(request).await }
+        };
+        crate::client::follow::follow($session, service, $cursor, open, $hear).await?
     }};
 }
 
-pub(super) use {call, open};
+pub(super) use {call, follow};
+
+/// A bar for people who wait; nobody else sees it, since it hides where stderr is no terminal.
+fn bar() -> anyhow::Result<ProgressBar> {
+    let bar = ProgressBar::new(100);
+    bar.set_style(ProgressStyle::with_template("{bar:30} {pos:>3}%  {msg}")?);
+    Ok(bar)
+}
 
 /// Options of lists.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Page {
-    /// Rows to read.
-    #[arg(long, default_value_t = 50)]
+    /// Rows to read, 1 to 1000.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=1_000))]
     pub page_size: i32,
     /// Continues a list.
     #[arg(long, default_value = "")]

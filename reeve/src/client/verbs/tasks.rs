@@ -1,20 +1,23 @@
 //! `reeve task`.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Subcommand;
-use indicatif::{ProgressBar, ProgressStyle};
 use reeve_contracts::task::v1::task_service_client::TaskServiceClient;
 use reeve_contracts::task::v1::{
-    CancelTaskRequest, GetTaskRequest, RetryTaskRequest, TaskState, WatchTasksRequest,
+    CancelTaskRequest, GetTaskRequest, PendingReason, RetryTaskRequest, Task, TaskState,
+    WatchTasksRequest, WatchTasksResponse,
 };
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
-use super::{Page, call, open};
+use super::{Page, bar, call, follow};
+use crate::client::exit::EndedBadly;
 use crate::client::input;
-use crate::client::output::{Column, print};
+use crate::client::output::{Column, Format, Rows, print, print_json, short};
 use crate::client::session::Session;
+use crate::client::text::visible;
 
 const COLUMNS: &[Column] = &[
     ("ID", "id"),
@@ -47,7 +50,7 @@ pub enum Verb {
         /// Repeating a creation with the same id yields the first task.
         #[arg(long, default_value = "")]
         request_id: String,
-        /// Wait until the task has ended, showing its progress.
+        /// Wait until the task has ended, showing its progress; exit status 3 unless it is COMPLETED.
         #[arg(long)]
         wait: bool,
     },
@@ -97,24 +100,19 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             request_id,
             wait,
         } => {
-            let parameters: Json =
-                serde_json::from_str(&parameters).context("--parameters is not JSON")?;
+            let parameters = input::json("--parameters", &parameters)?;
             let spec = json!({
                 "type": task_type, "title": title, "capability": capability, "parameters": parameters,
             });
             let request = input::message(json!({"spec": spec, "requestId": request_id}))?;
             let created = call!(session, TaskQueue, TaskServiceClient, create_task, request);
-            let Some(task) = created.task.as_ref().filter(|_| wait) else {
-                return print(out, format, &created, "task", COLUMNS);
-            };
-            follow(session, &task.id).await?;
-            show(session, task.id.clone(), out).await
+            match created.task.as_ref().filter(|_| wait) {
+                Some(task) => wait_for(session, task.id.clone(), out).await,
+                None => print(out, format, &created, "task", COLUMNS),
+            }
         }
         Verb::List { states, page } => {
-            let states: Vec<_> = states
-                .iter()
-                .map(|state| format!("TASK_STATE_{}", state.to_uppercase()))
-                .collect();
+            let states = input::values_of("reeve.task.v1.TaskState", &states)?;
             let request = input::message(json!({
                 "filter": {"states": states},
                 "pageSize": page.page_size, "pageToken": page.page_token,
@@ -122,16 +120,27 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             let found = call!(session, TaskQueue, TaskServiceClient, list_tasks, request);
             print(out, format, &found, "tasks", COLUMNS)
         }
-        Verb::Get { task_id } => show(session, task_id, out).await,
+        Verb::Get { task_id } => show(session, task_id, out).await.map(drop),
         Verb::Watch { cursor } => {
-            let request = WatchTasksRequest {
+            let mut rows = Rows::new(format, COLUMNS);
+            let request = |cursor| WatchTasksRequest {
                 cursor,
                 ..WatchTasksRequest::default()
             };
-            let mut changes = open!(session, TaskQueue, TaskServiceClient, watch_tasks, request);
-            while let Some(change) = changes.message().await? {
-                print(out, format, &change, "task", COLUMNS)?;
-            }
+            let hear = |change: WatchTasksResponse, cursor: &mut String| {
+                rows.print(out, &change, "task")?;
+                *cursor = change.cursor;
+                Ok(ControlFlow::<()>::Continue(()))
+            };
+            follow!(
+                session,
+                TaskQueue,
+                TaskServiceClient,
+                watch_tasks,
+                cursor,
+                request,
+                hear
+            );
             Ok(())
         }
         Verb::Cancel { task_id, reason } => {
@@ -154,39 +163,74 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
     }
 }
 
-async fn show(session: &Session, task_id: String, out: &mut impl Write) -> Result<()> {
+async fn show(session: &Session, task_id: String, out: &mut impl Write) -> Result<Task> {
     let request = GetTaskRequest { task_id };
     let found = call!(session, TaskQueue, TaskServiceClient, get_task, request);
-    print(out, session.output, &found, "task", COLUMNS)
+    print(out, session.output, &found, "task", COLUMNS)?;
+    let mut task = found.task.unwrap_or_default();
+    if let Some(result) = task.result.take()
+        && session.output == Format::Table
+    {
+        print_json(out, &reeve_wellknown::json_from_struct(result))?;
+    }
+    Ok(task)
 }
 
-/// Shows a bar until the task has ended. The bar hides itself where nobody sees it.
-async fn follow(session: &Session, task_id: &str) -> Result<()> {
-    let request: WatchTasksRequest = input::message(json!({"filter": {"taskIds": [task_id]}}))?;
-    let mut changes = open!(session, TaskQueue, TaskServiceClient, watch_tasks, request);
-    let bar = ProgressBar::new(100);
-    bar.set_style(ProgressStyle::with_template("{bar:30} {pos:>3}%  {msg}")?);
-    while let Some(change) = changes.message().await? {
-        let Some(task) = change.task else { continue };
-        let state = task
-            .state()
-            .as_str_name()
-            .trim_start_matches("TASK_STATE_")
-            .to_lowercase();
+/// Follows a task to its end and shows it; an error unless it is COMPLETED.
+async fn wait_for(session: &Session, task_id: String, out: &mut impl Write) -> Result<()> {
+    follow_to_end(session, &task_id).await?;
+    let task = show(session, task_id, out).await?;
+    if task.state() == TaskState::Completed {
+        return Ok(());
+    }
+    let state = short(task.state().as_str_name());
+    let why = match task.error {
+        Some(error) => format!(": {} ({})", visible(&error.message), visible(&error.code)),
+        None => String::new(),
+    };
+    Err(EndedBadly(format!("the task ended as {state}{why}")).into())
+}
+
+async fn follow_to_end(session: &Session, task_id: &str) -> Result<()> {
+    let first: WatchTasksRequest = input::message(json!({"filter": {"taskIds": [task_id]}}))?;
+    let bar = bar()?;
+    let request = |cursor| WatchTasksRequest {
+        cursor,
+        ..first.clone()
+    };
+    let hear = |change: WatchTasksResponse, cursor: &mut String| {
+        *cursor = change.cursor;
+        let Some(task) = change.task else {
+            return Ok(ControlFlow::Continue(()));
+        };
         if let Some(progress) = &task.progress {
             // Whole per cents are enough for a bar; the contract keeps it within 0 to 100.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             bar.set_position(progress.percent.clamp(0.0, 100.0) as u64);
         }
-        bar.set_message(state);
+        bar.set_message(match task.pending_reason() {
+            PendingReason::Unspecified => short(task.state().as_str_name()).to_owned(),
+            reason => format!("PENDING: {}", short(reason.as_str_name())),
+        });
         let ended = matches!(
             task.state(),
             TaskState::Completed | TaskState::Failed | TaskState::Cancelled | TaskState::Timeout
         );
-        if ended {
-            break;
-        }
-    }
+        Ok(if ended {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    };
+    follow!(
+        session,
+        TaskQueue,
+        TaskServiceClient,
+        watch_tasks,
+        String::new(),
+        request,
+        hear
+    );
     bar.finish_and_clear();
     Ok(())
 }

@@ -1,24 +1,25 @@
-//! `reeve workflow`, `reeve execution` and `reeve approval`.
+//! `reeve workflow` and `reeve execution`.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Subcommand;
-use indicatif::{ProgressBar, ProgressStyle};
-use reeve_contracts::workflow::v1::approval_service_client::ApprovalServiceClient;
 use reeve_contracts::workflow::v1::workflow_service_client::WorkflowServiceClient;
 use reeve_contracts::workflow::v1::{
-    CancelExecutionRequest, CreateWorkflowRequest, DiagnoseExecutionRequest, GetApprovalRequest,
-    GetExecutionRequest, PauseExecutionRequest, ResumeExecutionRequest, ValidateWorkflowRequest,
-    WatchExecutionRequest, Workflow,
+    CancelExecutionRequest, CreateWorkflowRequest, DiagnoseExecutionRequest, Execution,
+    ExecutionState, GetExecutionRequest, GetExecutionResponse, PauseExecutionRequest,
+    ResumeExecutionRequest, ValidateWorkflowRequest, WatchExecutionRequest, WatchExecutionResponse,
 };
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
-use super::{Page, call, open};
+use super::{Page, bar, call, follow};
+use crate::client::exit::EndedBadly;
 use crate::client::input;
-use crate::client::output::{Column, Format, print};
+use crate::client::output::{Column, Format, Rows, print, short};
 use crate::client::session::Session;
+use crate::client::text::visible;
 
 const WORKFLOWS: &[Column] = &[
     ("ID", "id"),
@@ -47,27 +48,18 @@ const STEPS: &[Column] = &[
     ("NOTE", "note"),
     ("ERROR", "error.message"),
 ];
-const APPROVALS: &[Column] = &[
-    ("ID", "id"),
-    ("STATE", "state"),
-    ("TITLE", "title"),
-    ("EXECUTION", "executionId"),
-    ("STEP", "stepId"),
-    ("DIGEST", "subjectDigest"),
-];
-
 /// What workflow definitions can be asked.
 #[derive(Debug, Clone, Subcommand)]
 pub enum WorkflowVerb {
     /// Publish a definition from a file of protobuf JSON; the same content again is no new version.
     Apply {
-        /// The file.
+        /// The file, or - for stdin.
         #[arg(short, long)]
         file: PathBuf,
     },
     /// Say everything that is wrong with a file, and store nothing.
     Validate {
-        /// The file.
+        /// The file, or - for stdin.
         #[arg(short, long)]
         file: PathBuf,
     },
@@ -85,18 +77,24 @@ pub enum ExecutionVerb {
         /// Input as a JSON object.
         #[arg(long, default_value = "{}")]
         input: String,
-        /// Follow it to its end.
+        /// Follow it to its end; exit status 3 unless it is COMPLETED.
         #[arg(long)]
         wait: bool,
     },
     /// List executions, newest first.
-    List(Page),
+    List {
+        /// Only this state, for example RUNNING; may be repeated.
+        #[arg(long = "state")]
+        states: Vec<String>,
+        #[command(flatten)]
+        page: Page,
+    },
     /// Show an execution and its steps.
     Get {
         /// The execution's id.
         execution_id: String,
     },
-    /// Follow an execution to its end.
+    /// Follow an execution to its end; exit status 3 unless it is COMPLETED.
     Watch {
         /// The execution's id.
         execution_id: String,
@@ -123,35 +121,6 @@ pub enum ExecutionVerb {
     },
 }
 
-/// What approvals can be asked.
-#[derive(Debug, Clone, Subcommand)]
-pub enum ApprovalVerb {
-    /// List approvals, newest first.
-    List(Page),
-    /// Show what is to be approved.
-    Get {
-        /// The approval's id.
-        approval_id: String,
-    },
-    /// Approve exactly the artifact with this digest.
-    Approve(Decision),
-    /// Reject it.
-    Reject(Decision),
-}
-
-/// A decision on what was seen.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Decision {
-    /// The approval's id.
-    approval_id: String,
-    /// Digest of what was seen, as `reeve approval get` shows it.
-    #[arg(long)]
-    digest: String,
-    /// Why.
-    #[arg(long, default_value = "")]
-    comment: String,
-}
-
 /// Does what was asked of definitions.
 pub async fn workflow(session: &Session, verb: WorkflowVerb, out: &mut impl Write) -> Result<()> {
     let format = session.output;
@@ -159,7 +128,7 @@ pub async fn workflow(session: &Session, verb: WorkflowVerb, out: &mut impl Writ
         WorkflowVerb::Apply { file } => {
             let request = CreateWorkflowRequest {
                 request_id: String::new(),
-                workflow: Some(read(&file)?),
+                workflow: Some(input::file(&file)?),
             };
             let created = call!(
                 session,
@@ -172,7 +141,7 @@ pub async fn workflow(session: &Session, verb: WorkflowVerb, out: &mut impl Writ
         }
         WorkflowVerb::Validate { file } => {
             let request = ValidateWorkflowRequest {
-                workflow: Some(read(&file)?),
+                workflow: Some(input::file(&file)?),
             };
             let found = call!(
                 session,
@@ -213,12 +182,6 @@ pub async fn workflow(session: &Session, verb: WorkflowVerb, out: &mut impl Writ
     }
 }
 
-fn read(file: &PathBuf) -> Result<Workflow> {
-    let text =
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    input::parse(&text).with_context(|| file.display().to_string())
-}
-
 /// Does what was asked of executions.
 pub async fn execution(session: &Session, verb: ExecutionVerb, out: &mut impl Write) -> Result<()> {
     let format = session.output;
@@ -228,8 +191,8 @@ pub async fn execution(session: &Session, verb: ExecutionVerb, out: &mut impl Wr
             input,
             wait,
         } => {
-            let input: Json = serde_json::from_str(&input).context("--input is not JSON")?;
-            let request = input::message(json!({"workflowName": workflow_name, "input": input}))?;
+            let values = input::json("--input", &input)?;
+            let request = input::message(json!({"workflowName": workflow_name, "input": values}))?;
             let started = call!(
                 session,
                 WorkflowEngine,
@@ -238,13 +201,15 @@ pub async fn execution(session: &Session, verb: ExecutionVerb, out: &mut impl Wr
                 request
             );
             match started.execution.as_ref().filter(|_| wait) {
-                Some(execution) => watch(session, execution.id.clone(), out).await,
+                Some(execution) => watch(session, execution.id.clone(), false, out).await,
                 None => print(out, format, &started, "execution", EXECUTIONS),
             }
         }
-        ExecutionVerb::List(page) => {
-            let request =
-                input::message(json!({"pageSize": page.page_size, "pageToken": page.page_token}))?;
+        ExecutionVerb::List { states, page } => {
+            let states = input::values_of("reeve.workflow.v1.ExecutionState", &states)?;
+            let request = input::message(json!({
+                "states": states, "pageSize": page.page_size, "pageToken": page.page_token,
+            }))?;
             let found = call!(
                 session,
                 WorkflowEngine,
@@ -254,8 +219,8 @@ pub async fn execution(session: &Session, verb: ExecutionVerb, out: &mut impl Wr
             );
             print(out, format, &found, "executions", EXECUTIONS)
         }
-        ExecutionVerb::Get { execution_id } => show(session, execution_id, out).await,
-        ExecutionVerb::Watch { execution_id } => watch(session, execution_id, out).await,
+        ExecutionVerb::Get { execution_id } => show(session, execution_id, out).await.map(drop),
+        ExecutionVerb::Watch { execution_id } => watch(session, execution_id, true, out).await,
         ExecutionVerb::Pause { execution_id } => {
             let request = PauseExecutionRequest {
                 execution_id,
@@ -305,7 +270,7 @@ pub async fn execution(session: &Session, verb: ExecutionVerb, out: &mut impl Wr
                 request
             );
             if format == Format::Table {
-                writeln!(out, "{}", found.summary)?;
+                writeln!(out, "{}", visible(&found.summary))?;
             }
             let columns = [
                 ("STEP", "stepId"),
@@ -318,114 +283,80 @@ pub async fn execution(session: &Session, verb: ExecutionVerb, out: &mut impl Wr
     }
 }
 
-async fn show(session: &Session, execution_id: String, out: &mut impl Write) -> Result<()> {
+async fn show(session: &Session, execution_id: String, out: &mut impl Write) -> Result<Execution> {
+    let found = get(session, execution_id).await?;
+    print(out, session.output, &found, "execution", EXECUTIONS)?;
+    if session.output == Format::Table {
+        print(out, session.output, &found, "status.steps", STEPS)?;
+    }
+    Ok(found.execution.unwrap_or_default())
+}
+
+async fn get(session: &Session, execution_id: String) -> Result<GetExecutionResponse> {
     let request = GetExecutionRequest {
         execution_id,
         ..GetExecutionRequest::default()
     };
-    let found = call!(
+    Ok(call!(
         session,
         WorkflowEngine,
         WorkflowServiceClient,
         get_execution,
         request
-    );
-    print(out, session.output, &found, "execution", EXECUTIONS)?;
-    if session.output == Format::Table {
-        print(out, session.output, &found, "status.steps", STEPS)?;
-    }
-    Ok(())
+    ))
 }
 
-/// Follows the history to its end; a person sees a bar.
-async fn watch(session: &Session, execution_id: String, out: &mut impl Write) -> Result<()> {
-    let request = WatchExecutionRequest {
+/// Follows the history to its end, which is an error unless the execution is COMPLETED. A person
+/// sees a bar, and at last the steps; a program the history, if it wants it, or the execution.
+async fn watch(
+    session: &Session,
+    execution_id: String,
+    with_history: bool,
+    out: &mut impl Write,
+) -> Result<()> {
+    let with_history = with_history && session.output == Format::Json;
+    let bar = bar()?;
+    let mut rows = Rows::new(session.output, &[]);
+    let request = |after_sequence| WatchExecutionRequest {
         execution_id: execution_id.clone(),
-        after_sequence: 0,
+        after_sequence,
     };
-    let mut history = open!(
+    let hear = |heard: WatchExecutionResponse, after: &mut i64| {
+        bar.set_position(u64::try_from(heard.progress).unwrap_or(0));
+        if let Some(event) = &heard.event {
+            *after = event.sequence;
+            bar.set_message(visible(&format!("{} {}", event.step_id, event.r#type)));
+        }
+        if with_history {
+            rows.print(out, &heard, "")?;
+        }
+        Ok(ControlFlow::<()>::Continue(()))
+    };
+    follow!(
         session,
         WorkflowEngine,
         WorkflowServiceClient,
         watch_execution,
-        request
+        0,
+        request,
+        hear
     );
-    let bar = ProgressBar::new(100);
-    bar.set_style(ProgressStyle::with_template("{bar:30} {pos:>3}%  {msg}")?);
-    while let Some(heard) = history.message().await? {
-        bar.set_position(u64::try_from(heard.progress).unwrap_or(0));
-        if let Some(event) = &heard.event {
-            bar.set_message(format!("{} {}", event.step_id, event.r#type));
-        }
-        if session.output == Format::Json {
-            print(out, Format::Json, &heard, "", &[])?;
-        }
-    }
     bar.finish_and_clear();
-    show(session, execution_id, out).await
-}
-
-/// Does what was asked of approvals.
-pub async fn approval(session: &Session, verb: ApprovalVerb, out: &mut impl Write) -> Result<()> {
-    let format = session.output;
-    match verb {
-        ApprovalVerb::List(page) => {
-            let request =
-                input::message(json!({"pageSize": page.page_size, "pageToken": page.page_token}))?;
-            let found = call!(
-                session,
-                WorkflowEngine,
-                ApprovalServiceClient,
-                list_approvals,
-                request
-            );
-            print(out, format, &found, "approvals", APPROVALS)
-        }
-        ApprovalVerb::Get { approval_id } => {
-            let request = GetApprovalRequest { approval_id };
-            let found = call!(
-                session,
-                WorkflowEngine,
-                ApprovalServiceClient,
-                get_approval,
-                request
-            );
-            print(out, format, &found, "approval", APPROVALS)?;
-            if let Some(approval) = found.approval.filter(|_| format == Format::Table) {
-                let subject =
-                    reeve_wellknown::json_from_value(approval.subject.unwrap_or_default());
-                writeln!(
-                    out,
-                    "{}\n{}",
-                    approval.description,
-                    serde_json::to_string_pretty(&subject)?
-                )?;
-            }
-            Ok(())
-        }
-        ApprovalVerb::Approve(decision) => decide(session, decision, "APPROVE", out).await,
-        ApprovalVerb::Reject(decision) => decide(session, decision, "REJECT", out).await,
+    let execution = if with_history {
+        get(session, execution_id)
+            .await?
+            .execution
+            .unwrap_or_default()
+    } else {
+        show(session, execution_id, out).await?
+    };
+    if execution.state() == ExecutionState::Completed {
+        return Ok(());
     }
-}
-
-async fn decide(
-    session: &Session,
-    decision: Decision,
-    what: &str,
-    out: &mut impl Write,
-) -> Result<()> {
-    let request = input::message(json!({
-        "approvalId": decision.approval_id,
-        "decision": format!("APPROVAL_DECISION_{what}"),
-        "seenDigest": decision.digest,
-        "comment": decision.comment,
-    }))?;
-    let decided = call!(
-        session,
-        WorkflowEngine,
-        ApprovalServiceClient,
-        decide_approval,
-        request
-    );
-    print(out, session.output, &decided, "approval", APPROVALS)
+    let state = short(execution.state().as_str_name());
+    let why = match execution.error {
+        Some(error) => format!(": {} ({})", visible(&error.message), visible(&error.code)),
+        None => String::new(),
+    };
+    Err(EndedBadly(format!("the execution ended as {state}{why}")).into())
 }
