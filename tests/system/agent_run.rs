@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value as Json;
 
-use crate::harness::{Platform, eventually, is_alive, signal};
+use crate::harness::{Platform, eventually, signal};
 
 /// A running `reeve agent run`; killed when dropped.
 struct Agent {
@@ -24,7 +24,7 @@ impl Agent {
         let child = platform
             .reeve(&["agent", "run", "--name", name, "--exec", exec])
             .args(more)
-            .stdin(Stdio::piped())
+            .stdin(Stdio::null())
             .stdout(file.try_clone().expect("the log twice"))
             .stderr(file)
             .spawn()
@@ -83,6 +83,21 @@ fn wait_for(path: &Path) -> u32 {
     eventually("the program to begin", || {
         fs::read_to_string(path).ok()?.trim().parse().ok()
     })
+}
+
+/// Whether a process is there and is no zombie.
+fn is_alive(pid: u32) -> bool {
+    let state = if Path::new("/proc/self/stat").exists() {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().unwrap_or_default().to_owned()
+    } else {
+        let pid = pid.to_string();
+        let output = Command::new("ps")
+            .args(["-o", "stat=", "-p", &pid])
+            .output();
+        String::from_utf8(output.expect("ps").stdout).expect("text")
+    };
+    !state.trim().is_empty() && !state.trim().starts_with('Z')
 }
 
 #[test]
@@ -250,7 +265,7 @@ fn an_agent_leaves_in_order_and_its_programs_with_it() {
     let mut older = Agent::start(&platform, "leaver", &work, &exec);
     wait_for(&pid);
     fs::remove_file(&pid).expect("the pid file");
-    let with = [&work[..], &["--concurrency", "2", "--until-stdin-closes"]].concat();
+    let with = [&work[..], &["--concurrency", "2"]].concat();
     let mut newer = Agent::start(&platform, "leaver", &with, &exec);
     assert!(!older.ends().success());
     assert!(
@@ -263,8 +278,7 @@ fn an_agent_leaves_in_order_and_its_programs_with_it() {
     task_in(&platform, &next, "COMPLETED");
     agent_in(&platform, "leaver", "ACTIVE");
 
-    // Whoever started it is gone.
-    drop(newer.child.stdin.take());
+    signal(newer.child.id(), Signal::TERM);
     assert!(newer.ends().success(), "{}", newer.says());
     agent_in(&platform, "leaver", "OFFLINE");
 

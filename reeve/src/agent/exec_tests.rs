@@ -63,10 +63,15 @@ async fn appears(path: &Path) {
 /// nobody collects orphans.
 fn is_alive(pid_file: &Path) -> bool {
     let pid = fs::read_to_string(pid_file).unwrap();
-    let state = std::process::Command::new("ps")
-        .args(["-o", "stat=", "-p", pid.trim()])
-        .output();
-    let state = String::from_utf8(state.expect("ps").stdout).unwrap();
+    let pid = pid.trim();
+    let state = if Path::new("/proc/self/stat").exists() {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().unwrap_or_default().to_owned()
+    } else {
+        let mut ps = std::process::Command::new("ps");
+        let output = ps.args(["-o", "stat=", "-p", pid]).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
     !state.trim().is_empty() && !state.trim().starts_with('Z')
 }
 

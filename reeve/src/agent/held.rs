@@ -5,6 +5,7 @@
 //! takes would be run again and again.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use prost::Message as _;
 use reeve_contracts::task::v1::work_request::Message as Say;
@@ -19,6 +20,8 @@ use tonic::Code;
 use super::bounds;
 use super::exec::{Finished, Outcome};
 
+/// The shortest time between two renewals.
+const LEAST_BEAT: Duration = Duration::from_millis(250);
 /// How often task-queue may stumble over a report before it counts as refused.
 const MOST_STUMBLES: u8 = 5;
 
@@ -42,8 +45,8 @@ impl From<Finished> for Report {
             Outcome::Completed(result) => Self::Complete(CompleteTaskRequest {
                 lease_token,
                 result: Some(result),
-                message: String::new(),
                 usage,
+                ..CompleteTaskRequest::default()
             }),
             Outcome::Failed {
                 code,
@@ -54,11 +57,11 @@ impl From<Finished> for Report {
                 error: Some(TaskError {
                     code,
                     message,
-                    details: None,
+                    ..TaskError::default()
                 }),
                 retryable,
-                retry_after_duration: None,
                 usage,
+                ..FailTaskRequest::default()
             }),
         }
     }
@@ -102,11 +105,11 @@ impl Report {
             error: Some(TaskError {
                 code: code.to_owned(),
                 message: bounds::message(&message),
-                details: None,
+                ..TaskError::default()
             }),
             retryable,
-            retry_after_duration: None,
             usage,
+            ..FailTaskRequest::default()
         })
     }
 }
@@ -189,46 +192,68 @@ enum Lease {
 
 /// The leases, by their tokens.
 #[derive(Default)]
-pub struct Held(BTreeMap<String, Lease>);
+pub struct Held {
+    leases: BTreeMap<String, Lease>,
+    /// How often each is to be renewed, if it is known.
+    beats: BTreeMap<String, Duration>,
+}
 
 impl Held {
     /// Whether there is nothing left to do or to say.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.leases.is_empty()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.leases.len()
+    }
+
+    /// How often they are to be renewed: the shortest lease decides, and a task may have one of its
+    /// own that is shorter than what the agent asks for.
+    pub fn beat(&mut self) -> Option<Duration> {
+        self.beats
+            .retain(|token, _| self.leases.contains_key(token));
+        self.beats.values().min().copied()
     }
 
     /// How many tasks run.
     pub fn running(&self) -> usize {
         let running = |lease: &&Lease| matches!(lease, Lease::Running { .. });
-        self.0.values().filter(running).count()
+        self.leases.values().filter(running).count()
     }
 
     /// What is to be renewed.
     pub fn tokens(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
+        self.leases.keys().cloned().collect()
     }
 
-    /// A task begins; cancelling the token stops it.
-    pub fn begin(&mut self, lease_token: String, cancel: CancellationToken) {
+    /// A task begins, with a lease that lasts so long; cancelling the token stops it.
+    pub fn begin(
+        &mut self,
+        lease_token: String,
+        lasts: Option<Duration>,
+        cancel: CancellationToken,
+    ) {
+        if let Some(lasts) = lasts {
+            // What was long on its way is renewed at once, but not in a loop.
+            let beat = (lasts / 3).max(LEAST_BEAT);
+            self.beats.insert(lease_token.clone(), beat);
+        }
         let counts = true;
-        self.0
+        self.leases
             .insert(lease_token, Lease::Running { cancel, counts });
     }
 
     /// A task has ended: its report is on its way from now on.
     pub fn end(&mut self, finished: Finished) {
         let token = finished.lease_token.clone();
-        let counts = match self.0.get(&token) {
+        let counts = match self.leases.get(&token) {
             Some(Lease::Running { counts, .. }) => *counts,
             _ => false,
         };
         if !counts {
-            self.0.remove(&token);
+            self.leases.remove(&token);
             return;
         }
         let pending = Pending {
@@ -238,14 +263,14 @@ impl Held {
             refusals: 0,
             stumbles: 0,
         };
-        self.0.insert(token, Lease::Ended(pending));
+        self.leases.insert(token, Lease::Ended(pending));
     }
 
     /// Stops what was cancelled and what runs under a lost lease. A verdict on a report says nothing
     /// new: a lease is lost too when the report has just been stored.
     pub fn judge(&mut self, renewals: &[LeaseRenewal]) {
         for renewal in renewals {
-            let Some(Lease::Running { cancel, counts }) = self.0.get_mut(&renewal.lease_token)
+            let Some(Lease::Running { cancel, counts }) = self.leases.get_mut(&renewal.lease_token)
             else {
                 continue;
             };
@@ -263,7 +288,7 @@ impl Held {
 
     /// Stops every program; how they end no longer counts, since their tasks are given back.
     pub fn abandon(&mut self) {
-        for lease in self.0.values_mut() {
+        for lease in self.leases.values_mut() {
             if let Lease::Running { cancel, counts } = lease {
                 *counts = false;
                 cancel.cancel();
@@ -291,7 +316,7 @@ impl Held {
 
     /// Every report, for calls of their own.
     pub fn reports(&self) -> Vec<(String, Report)> {
-        let reports = self.0.iter().filter_map(|(token, lease)| match lease {
+        let reports = self.leases.iter().filter_map(|(token, lease)| match lease {
             Lease::Ended(pending) => Some((token.clone(), pending.report.clone())),
             Lease::Running { .. } => None,
         });
@@ -301,7 +326,7 @@ impl Held {
     /// The message with this sequence was dealt with. False when it was no report.
     pub fn acknowledge(&mut self, sequence: i64, failures: &[ItemFailure]) -> bool {
         let carried = |lease: &Lease| matches!(lease, Lease::Ended(pending) if pending.sent == Some(sequence));
-        let found = self.0.iter().find(|(_, lease)| carried(lease));
+        let found = self.leases.iter().find(|(_, lease)| carried(lease));
         let Some(token) = found.map(|(token, _)| token.clone()) else {
             return false;
         };
@@ -314,12 +339,12 @@ impl Held {
 
     /// A report was stored.
     pub fn stored(&mut self, token: &str) {
-        self.0.remove(token);
+        self.leases.remove(token);
     }
 
     /// A report was not stored.
     pub fn refused(&mut self, token: &str, refusal: &Refusal) {
-        let Some(Lease::Ended(pending)) = self.0.get_mut(token) else {
+        let Some(Lease::Ended(pending)) = self.leases.get_mut(token) else {
             return;
         };
         pending.sent = None;
@@ -359,14 +384,14 @@ impl Held {
             Weight::Never => tracing::error!("no report on a task is accepted; its lease lapses"),
             Weight::Lost => tracing::warn!("a result came too late: the lease was lost"),
         }
-        self.0.remove(token);
+        self.leases.remove(token);
     }
 
     /// The stream has ended; what it carried and did not confirm is sent on the next one. A server
     /// that ended it over what was said to it (`refusal`) cannot say over which message: it is taken
     /// to be the largest.
     pub fn interrupted(&mut self, refusal: Option<&Refusal>) {
-        let sent = self.0.iter().filter_map(|(token, lease)| match lease {
+        let sent = self.leases.iter().filter_map(|(token, lease)| match lease {
             Lease::Ended(pending) if pending.sent.is_some() => {
                 Some((pending.report.bytes(), token.clone()))
             }
@@ -383,7 +408,7 @@ impl Held {
     }
 
     fn pending(&mut self) -> impl Iterator<Item = &mut Pending> {
-        self.0.values_mut().filter_map(|lease| match lease {
+        self.leases.values_mut().filter_map(|lease| match lease {
             Lease::Ended(pending) => Some(pending),
             Lease::Running { .. } => None,
         })

@@ -14,7 +14,7 @@ fn finished(token: &str) -> Finished {
 fn held(tokens: &[&str]) -> Held {
     let mut held = Held::default();
     for token in tokens {
-        held.begin((*token).to_owned(), CancellationToken::new());
+        held.begin((*token).to_owned(), None, CancellationToken::new());
         held.end(finished(token));
     }
     held
@@ -111,7 +111,7 @@ fn a_service_that_stumbles_over_a_report_is_spared_it_in_the_end() {
 #[test]
 fn the_largest_of_a_stream_that_was_refused_is_failed_and_the_others_go_on() {
     let mut held = held(&["a", "c"]);
-    held.begin("b".to_owned(), CancellationToken::new());
+    held.begin("b".to_owned(), None, CancellationToken::new());
     let mut large = finished("b");
     large.usage = vec![Usage::default(); 30];
     held.end(large);
@@ -133,7 +133,7 @@ fn a_verdict_stops_programs_and_no_report() {
     };
     let tokens = ["cancelled", "lost", "kept"].map(|token| {
         let cancel = CancellationToken::new();
-        held.begin(token.to_owned(), cancel.clone());
+        held.begin(token.to_owned(), None, cancel.clone());
         cancel
     });
     held.judge(&[
@@ -153,9 +153,24 @@ fn a_verdict_stops_programs_and_no_report() {
 fn what_was_abandoned_reports_nothing() {
     let mut held = held(&["reported"]);
     let cancel = CancellationToken::new();
-    held.begin("running".to_owned(), cancel.clone());
+    held.begin("running".to_owned(), None, cancel.clone());
     held.abandon();
     assert!(cancel.is_cancelled());
     held.end(finished("running"));
     assert_eq!(held.tokens(), ["reported"]);
+}
+
+#[test]
+fn the_shortest_lease_decides_how_often_all_are_renewed() {
+    let mut held = Held::default();
+    assert_eq!(held.beat(), None);
+    for (token, seconds) in [("usual", 30), ("short", 3), ("late", 0)] {
+        let lasts = Some(Duration::from_secs(seconds));
+        held.begin(token.to_owned(), lasts, CancellationToken::new());
+    }
+    assert_eq!(held.beat(), Some(LEAST_BEAT));
+    held.stored("late");
+    assert_eq!(held.beat(), Some(Duration::from_secs(1)));
+    held.stored("short");
+    assert_eq!(held.beat(), Some(Duration::from_secs(10)));
 }

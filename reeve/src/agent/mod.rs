@@ -31,6 +31,20 @@ use crate::client::session::Session;
 
 pub use halt::Halt;
 
+/// What a program and its agent owe each other, for `reeve agent run --help`.
+pub const CONTRACT: &str = r#"The command is run with sh, once for each task:
+  stdin   the task: {"id", "type", "title", "description", "parameters", "labels", "project_id",
+          "attempt", "checkpoint", "traceparent"}
+  stdout  at the end, one JSON object: the result, or {"result": {..}, "usage": [..]}, or
+          {"error": {"code", "message", "retryable"}} beside an exit status above 0
+  stderr  lines for people; "40% building" also moves the progress
+  usage   [{"provider", "model", "input_tokens", "cached_input_tokens", "output_tokens",
+          "quantities": {"unit": "1.5"}}]
+A result may have 1 MiB. Cancelled, the program and all it started get SIGTERM, and SIGKILL two
+seconds later. What it leaves running is killed when it has ended.
+
+Ctrl-C or SIGTERM lets running tasks finish, for 25 seconds; a second one gives them back at once."#;
+
 /// How long running tasks may take to finish once the agent stops.
 const FINISH: Duration = Duration::from_secs(25);
 /// Pauses between streams: the first, and the longest.
@@ -61,9 +75,6 @@ pub struct AgentRunArgs {
     /// Model that the agent uses, for the registry.
     #[arg(long, default_value = "")]
     pub model: String,
-    /// End when stdin closes, so that no agent outlives whoever started it.
-    #[arg(long, hide = true)]
-    pub until_stdin_closes: bool,
 }
 
 /// Serves tasks until it is asked to stop, then finishes what runs and leaves the fleet in order.
@@ -71,9 +82,6 @@ pub async fn run(session: &Session, args: &AgentRunArgs, halt: Halt) -> Result<(
     let lifeline = program::Lifeline::new().context("cannot start the watchdog")?;
     let presence = presence::Presence::register(session, args).await?;
     tracing::info!(agent_id = presence.agent_id(), "registered");
-    if args.until_stdin_closes {
-        halt.when_stdin_closes();
-    }
     let over = CancellationToken::new();
     let beats = presence.clone().beat(over.clone(), halt.clone());
     let beats = reeve_runtime::spawn("heartbeats", beats);

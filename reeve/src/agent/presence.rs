@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
 use reeve_contracts::agent::v1::agent_service_client::AgentServiceClient;
 use reeve_contracts::agent::v1::{
     AgentAction, AgentState, Capability, Heartbeat, HeartbeatReply, HeartbeatRequest,
@@ -174,34 +174,42 @@ impl Presence {
     /// ends in the same place later. An agent that another process now is stays as it is.
     pub async fn leave(&self) -> Result<()> {
         // A last look, since another process of this name may have begun a moment ago.
-        if let Err(fault) = self.heartbeat().await
-            && fault.reason() == Reason::StaleEpoch
-        {
-            self.0.superseded.store(true, Ordering::Relaxed);
-        }
-        ensure!(
-            !self.0.superseded.load(Ordering::Relaxed),
-            "another process has registered as the agent {}, so this one has ended; give each \
-             process a --name of its own",
-            self.0.registration.name
-        );
+        let mut said = self.heartbeat().await.map(drop);
         for state in [AgentState::Stopping, AgentState::Offline] {
-            let request = TransitionAgentRequest {
-                agent_id: self.agent_id(),
-                state: state.into(),
-                reason: "the agent's process ends".to_owned(),
-                etag: String::new(),
-                epoch: self.epoch,
-            };
-            let mut client = AgentServiceClient::new(self.0.channel.clone());
-            let request = self.0.session.request(request);
-            if let Err(status) = client.transition_agent(request).await {
-                tracing::debug!(%status, "could not say goodbye");
-                break;
+            if said.as_ref().is_err_and(is_stale) || self.0.superseded.load(Ordering::Relaxed) {
+                bail!(
+                    "another process has registered as the agent {}, so this one has ended; give \
+                     each process a --name of its own",
+                    self.0.registration.name
+                );
             }
+            said = self.transition(state).await;
+        }
+        if let Err(fault) = said {
+            tracing::debug!(%fault, "could not say goodbye");
         }
         Ok(())
     }
+
+    async fn transition(&self, state: AgentState) -> Result<(), Fault> {
+        let process = self.process();
+        let request = TransitionAgentRequest {
+            agent_id: process.agent_id,
+            state: state.into(),
+            reason: "the agent's process ends".to_owned(),
+            // A successor of the same name stays as it is.
+            epoch: process.epoch,
+            ..TransitionAgentRequest::default()
+        };
+        let request = self.0.session.request(request);
+        let mut client = AgentServiceClient::new(self.0.channel.clone());
+        let answer = client.transition_agent(request).await;
+        answer.map(drop).map_err(|status| Fault::from(&status))
+    }
+}
+
+fn is_stale(fault: &Fault) -> bool {
+    fault.reason() == Reason::StaleEpoch
 }
 
 fn registration(args: &AgentRunArgs) -> RegisterAgentRequest {

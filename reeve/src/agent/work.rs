@@ -13,7 +13,7 @@ use reeve_contracts::task::v1::{
 };
 use reeve_status::{Fault, Reason};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming};
@@ -135,15 +135,17 @@ impl Worker {
         };
         let (mut hear, heartbeat) =
             opened.map_err(|_| Status::unavailable("the task queue did not say welcome"))??;
-        let mut heartbeats = interval(heartbeat);
+        let mut last_beat = None;
         let mut pulse = interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut phase = Phase::Working;
-        let mut last = Instant::now();
+        let mut deadline = Instant::now();
         loop {
             self.say_what_is_due(stream);
+            let beat = self.held.beat().map_or(heartbeat, |own| own.min(heartbeat));
+            let next_beat = last_beat.map_or_else(Instant::now, |last| last + beat);
             let is_over =
-                self.held.is_empty() || (phase == Phase::Abandoning && Instant::now() >= last);
+                self.held.is_empty() || (phase == Phase::Abandoning && Instant::now() >= deadline);
             if phase != Phase::Working && is_over {
                 return leave(stream, said_all(hear)).await;
             }
@@ -154,7 +156,8 @@ impl Worker {
                 },
                 Some(finished) = self.finished.1.recv() => self.end(finished),
                 Some(progress) = self.progress.1.recv() => self.note(progress),
-                _ = heartbeats.tick() => {
+                () = sleep_until(next_beat) => {
+                    last_beat = Some(Instant::now());
                     let lease_tokens = self.held.tokens();
                     stream.say(Say::Heartbeat(Heartbeat { lease_tokens }));
                 }
@@ -168,7 +171,7 @@ impl Worker {
                 }
                 () = halt.now.cancelled(), if phase != Phase::Abandoning => {
                     phase = Phase::Abandoning;
-                    last = Instant::now() + LAST;
+                    deadline = Instant::now() + LAST;
                     self.held.abandon();
                 }
             }
@@ -184,9 +187,9 @@ impl Worker {
         stream.say(Say::Hello(Hello {
             agent_id: self.presence.agent_id(),
             queues: self.args.queues.clone(),
-            lease_duration: None,
             held_lease_tokens: self.held.tokens(),
             start: true,
+            ..Hello::default()
         }));
         let mut client = self.client()?;
         let request = self.session.stream(UnboundedReceiverStream::new(said));
@@ -235,8 +238,7 @@ impl Worker {
                 lease_token: progress.lease_token,
                 percent: progress.percent,
                 message: progress.message,
-                checkpoint: None,
-                usage: Vec::new(),
+                ..ReportProgressRequest::default()
             });
         }
         stream.say(Say::Progress(ProgressBatch { items }));
@@ -275,7 +277,10 @@ impl Worker {
 
     fn start(&mut self, lease: Lease) {
         let cancel = CancellationToken::new();
-        self.held.begin(lease.lease_token.clone(), cancel.clone());
+        let lasts = lease.lease_duration.as_ref();
+        let lasts = lasts.and_then(reeve_wellknown::std_duration);
+        self.held
+            .begin(lease.lease_token.clone(), lasts, cancel.clone());
         self.presence.busy_with(self.held.running());
         let finished = self.finished.0.clone();
         let work = execute(
@@ -313,7 +318,7 @@ impl Worker {
         let mut client = self.client()?;
         let renew = RenewLeasesRequest {
             lease_tokens: self.held.tokens(),
-            lease_duration: None,
+            ..RenewLeasesRequest::default()
         };
         let renewed = client.renew_leases(self.session.request(renew)).await?;
         self.held.judge(&renewed.into_inner().renewals);

@@ -93,3 +93,38 @@ pub async fn run(verb: Verb, out: &mut impl Write) -> Result<()> {
         Verb::Key(with) => keys::run(&Session::open(&with.session)?, with.verb, out).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser};
+
+    use super::Verb;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        _verb: Verb,
+    }
+
+    #[test]
+    fn the_command_lines_make_sense() {
+        Line::command().debug_assert();
+        let is_legal = |line: &str| Line::try_parse_from(line.split(' ')).is_ok();
+        for legal in [
+            "reeve task create --type x -o json --wait",
+            "reeve task create -f -",
+            "reeve task -o json list --state pending --state running",
+            "reeve agent run --capability a --exec b",
+        ] {
+            assert!(is_legal(legal), "{legal}");
+        }
+        for illegal in [
+            "reeve task create",
+            "reeve task create -f - --type x",
+            "reeve task list --page-size 0",
+            "reeve task list --timeout 0",
+        ] {
+            assert!(!is_legal(illegal), "{illegal}");
+        }
+    }
+}

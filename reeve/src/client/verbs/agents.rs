@@ -32,6 +32,7 @@ const COLUMNS: &[Column] = &[
 #[derive(Debug, Clone, Subcommand)]
 pub enum Verb {
     /// Make a program an agent: it gets each task as JSON on stdin and prints the result as JSON.
+    #[command(after_help = crate::agent::CONTRACT)]
     Run(AgentRunArgs),
     /// List agents, newest first.
     List {
@@ -96,7 +97,7 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             let mut rows = Rows::new(format, COLUMNS);
             let request = |cursor| WatchAgentsRequest {
                 cursor,
-                agent_ids: Vec::new(),
+                ..WatchAgentsRequest::default()
             };
             let hear = |change: WatchAgentsResponse, cursor: &mut String| {
                 rows.print(out, &change, "agent")?;
@@ -118,8 +119,7 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             let request = DrainAgentRequest {
                 agent_id,
                 reason,
-                etag: String::new(),
-                epoch: 0,
+                ..DrainAgentRequest::default()
             };
             let drained = call!(
                 session,

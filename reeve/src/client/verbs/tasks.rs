@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -35,9 +36,12 @@ const COLUMNS: &[Column] = &[
 pub enum Verb {
     /// Create a task.
     Create {
+        /// A file of protobuf JSON (CreateTaskRequest), or - for stdin, in place of the options below.
+        #[arg(short, long, conflicts_with_all = ["task_type", "title", "capability", "parameters", "request_id"])]
+        file: Option<PathBuf>,
         /// Its type, for example "lint".
-        #[arg(long = "type")]
-        task_type: String,
+        #[arg(long = "type", required_unless_present = "file")]
+        task_type: Option<String>,
         /// Title for people.
         #[arg(long, default_value = "")]
         title: String,
@@ -93,6 +97,7 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
     let format = session.output;
     match verb {
         Verb::Create {
+            file,
             task_type,
             title,
             capability,
@@ -100,11 +105,16 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             request_id,
             wait,
         } => {
-            let parameters = input::json("--parameters", &parameters)?;
-            let spec = json!({
-                "type": task_type, "title": title, "capability": capability, "parameters": parameters,
-            });
-            let request = input::message(json!({"spec": spec, "requestId": request_id}))?;
+            let request = if let Some(file) = file {
+                input::file(&file)?
+            } else {
+                let parameters = input::json("--parameters", &parameters)?;
+                let spec = json!({
+                    "type": task_type, "title": title, "capability": capability,
+                    "parameters": parameters,
+                });
+                input::message(json!({"spec": spec, "requestId": request_id}))?
+            };
             let created = call!(session, TaskQueue, TaskServiceClient, create_task, request);
             match created.task.as_ref().filter(|_| wait) {
                 Some(task) => wait_for(session, task.id.clone(), out).await,
@@ -147,7 +157,7 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             let request = CancelTaskRequest {
                 task_id,
                 reason,
-                etag: String::new(),
+                ..CancelTaskRequest::default()
             };
             let cancelled = call!(session, TaskQueue, TaskServiceClient, cancel_task, request);
             print(out, format, &cancelled, "task", COLUMNS)
@@ -155,7 +165,7 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
         Verb::Retry { task_id } => {
             let request = RetryTaskRequest {
                 task_id,
-                etag: String::new(),
+                ..RetryTaskRequest::default()
             };
             let retried = call!(session, TaskQueue, TaskServiceClient, retry_task, request);
             print(out, format, &retried, "task", COLUMNS)

@@ -8,9 +8,9 @@ use anyhow::Result;
 use clap::Subcommand;
 use reeve_contracts::workflow::v1::workflow_service_client::WorkflowServiceClient;
 use reeve_contracts::workflow::v1::{
-    CancelExecutionRequest, CreateWorkflowRequest, DiagnoseExecutionRequest, Execution,
-    ExecutionState, GetExecutionRequest, GetExecutionResponse, PauseExecutionRequest,
-    ResumeExecutionRequest, ValidateWorkflowRequest, WatchExecutionRequest, WatchExecutionResponse,
+    CreateWorkflowRequest, DiagnoseExecutionRequest, Execution, ExecutionState,
+    GetExecutionRequest, GetExecutionResponse, ValidateWorkflowRequest, WatchExecutionRequest,
+    WatchExecutionResponse,
 };
 use serde_json::json;
 
@@ -222,10 +222,8 @@ pub async fn execution(session: &Session, verb: ExecutionVerb, out: &mut impl Wr
         ExecutionVerb::Get { execution_id } => show(session, execution_id, out).await.map(drop),
         ExecutionVerb::Watch { execution_id } => watch(session, execution_id, true, out).await,
         ExecutionVerb::Pause { execution_id } => {
-            let request = PauseExecutionRequest {
-                execution_id,
-                reason: "paused from the command line".to_owned(),
-            };
+            let reason = "paused from the command line";
+            let request = input::message(json!({"executionId": execution_id, "reason": reason}))?;
             let paused = call!(
                 session,
                 WorkflowEngine,
@@ -236,7 +234,7 @@ pub async fn execution(session: &Session, verb: ExecutionVerb, out: &mut impl Wr
             print(out, format, &paused, "execution", EXECUTIONS)
         }
         ExecutionVerb::Resume { execution_id } => {
-            let request = ResumeExecutionRequest { execution_id };
+            let request = input::message(json!({"executionId": execution_id}))?;
             let resumed = call!(
                 session,
                 WorkflowEngine,
@@ -247,10 +245,8 @@ pub async fn execution(session: &Session, verb: ExecutionVerb, out: &mut impl Wr
             print(out, format, &resumed, "execution", EXECUTIONS)
         }
         ExecutionVerb::Cancel { execution_id } => {
-            let request = CancelExecutionRequest {
-                execution_id,
-                reason: "cancelled from the command line".to_owned(),
-            };
+            let reason = "cancelled from the command line";
+            let request = input::message(json!({"executionId": execution_id, "reason": reason}))?;
             let cancelled = call!(
                 session,
                 WorkflowEngine,
