@@ -293,6 +293,44 @@ fn an_agent_leaves_in_order_and_its_programs_with_it() {
 }
 
 #[test]
+fn a_drained_agent_finishes_what_it_has() {
+    let platform = Platform::start();
+    let scratch = platform.scratch("drained");
+    let (pid, go) = (scratch.join("pid"), scratch.join("go"));
+    let exec = format!(
+        "echo $$ > {pid}.new; mv {pid}.new {pid}; while [ ! -e {go} ]; do sleep 0.05; done; echo '{{}}'",
+        pid = pid.display(),
+        go = go.display()
+    );
+    let mut agent = Agent::start(&platform, "drained", &["--capability", "wait"], &exec);
+    let task = create(&platform, "wait");
+    wait_for(&pid);
+    let id = agent_named(&platform, "drained").expect("it is there")["id"].take();
+    let id = id.as_str().expect("an id");
+    platform.json(&["agent", "drain", id]);
+    // A new task-queue gives it no stream, since it takes no tasks.
+    let before = platform.pid_of("task-queue");
+    platform.kill("task-queue");
+    eventually("the service to be started again", || {
+        (platform.pid_of("task-queue") != before).then_some(())
+    });
+    eventually("the agent to hear that it takes no tasks", || {
+        agent.says().contains("no tasks taken").then_some(())
+    });
+    fs::write(&go, "").expect("a sign");
+    let task = task_in(&platform, &task, "COMPLETED");
+    assert_eq!(task["attempt"], 1, "{task:#}");
+    agent_in(&platform, "drained", "INACTIVE");
+    // It stayed, and takes tasks again when it may.
+    platform.json(&["agent", "activate", id]);
+    let task = create(&platform, "wait");
+    task_in(&platform, &task, "COMPLETED");
+    signal(agent.child.id(), Signal::TERM);
+    assert!(agent.ends().success(), "{}", agent.says());
+    agent_in(&platform, "drained", "OFFLINE");
+}
+
+#[test]
 fn an_agent_that_was_given_up_comes_back() {
     let platform = Platform::start();
     let mut agent = Agent::start(&platform, "sleeper", &["--capability", "wake"], "echo '{}'");

@@ -123,7 +123,11 @@ async fn serve(mut worker: work::Worker, halt: &Halt) {
         if ended.was_useful {
             pause = PAUSES.0;
         }
-        tracing::warn!(%fault, "the work stream ended; trying again");
+        match fault.reason() {
+            Reason::AgentNotActive => tracing::info!("the registry wants no tasks taken for now"),
+            Reason::StreamExpired | Reason::Draining => tracing::debug!(%fault, "the next stream"),
+            _ => tracing::warn!(%fault, "the work stream ended; trying again"),
+        }
         rest(pause, halt).await;
         pause = (pause * 2).min(PAUSES.1);
     }

@@ -100,7 +100,9 @@ mod tests {
 
     use super::Verb;
 
+    // As the executable's own, whose options meet those of every verb.
     #[derive(Parser)]
+    #[command(version, propagate_version = true)]
     struct Line {
         #[command(subcommand)]
         _verb: Verb,
@@ -113,6 +115,7 @@ mod tests {
         for legal in [
             "reeve task create --type x -o json --wait",
             "reeve task create -f -",
+            "reeve workflow get ship@2",
             "reeve task -o json list --state pending --state running",
             "reeve agent run --capability a --exec b",
         ] {

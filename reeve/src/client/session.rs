@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use reeve_status::Fault;
+use reeve_status::{Code, Fault, Reason};
 use tonic::Status;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 
+use super::input::Wrong;
 use super::output::Format;
 use crate::home::Home;
 
@@ -103,7 +104,12 @@ impl Session {
             key = Some(given.clone());
         }
         let Some(key) = key else {
-            bail!("no API key: set REEVE_API_KEY, or start a Reeve here with `make up`");
+            let message = "no API key: set REEVE_API_KEY, or start a Reeve here with `make up`";
+            bail!(Fault::new(
+                Code::Unauthenticated,
+                Reason::CredentialMissing,
+                message
+            ));
         };
         Self::new(
             &key,
@@ -158,10 +164,12 @@ impl Session {
     pub fn channel(&self, service: Service) -> Result<Channel> {
         let variable = service.variable();
         let Some(address) = self.endpoints.get(variable) else {
-            bail!("no address: set {variable}=host:port, or start a Reeve here with `make up`");
+            bail!(Wrong(format!(
+                "no address: set {variable}=host:port, or start a Reeve here with `make up`"
+            )));
         };
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
-            .with_context(|| format!("{variable} must be host:port, not {address:?}"))?;
+            .with_context(|| Wrong(format!("{variable} must be host:port, not {address:?}")))?;
         Ok(endpoint
             .connect_timeout(Duration::from_secs(3))
             .http2_keep_alive_interval(Duration::from_secs(30))

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{Page, call, follow};
 use crate::agent::{AgentRunArgs, Halt};
 use crate::client::input;
-use crate::client::output::{Column, Rows, print};
+use crate::client::output::{Column, Format, Rows, print};
 use crate::client::session::Session;
 use crate::up::Stop;
 
@@ -60,6 +60,19 @@ pub enum Verb {
         /// Why.
         #[arg(long, default_value = "drained from the command line")]
         reason: String,
+    },
+    /// Let an agent that was drained, or set aside for maintenance, take tasks again.
+    Activate {
+        /// The agent's id.
+        agent_id: String,
+        /// Why.
+        #[arg(long, default_value = "activated from the command line")]
+        reason: String,
+    },
+    /// Delete an agent that is OFFLINE.
+    Delete {
+        /// The agent's id.
+        agent_id: String,
     },
 }
 
@@ -129,6 +142,33 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
                 request
             );
             print(out, format, &drained, "agent", COLUMNS)
+        }
+        Verb::Activate { agent_id, reason } => {
+            let request = input::message(json!({
+                "agentId": agent_id, "state": "AGENT_STATE_ACTIVE", "reason": reason,
+            }))?;
+            let activated = call!(
+                session,
+                AgentRegistry,
+                AgentServiceClient,
+                transition_agent,
+                request
+            );
+            print(out, format, &activated, "agent", COLUMNS)
+        }
+        Verb::Delete { agent_id } => {
+            let request = input::message(json!({"agentId": agent_id}))?;
+            let deleted = call!(
+                session,
+                AgentRegistry,
+                AgentServiceClient,
+                delete_agent,
+                request
+            );
+            if format == Format::Json {
+                return print(out, format, &deleted, "", &[]);
+            }
+            Ok(writeln!(out, "deleted")?)
         }
     }
 }

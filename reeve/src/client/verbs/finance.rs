@@ -90,6 +90,11 @@ pub enum BudgetVerb {
     },
     /// List budgets with what is spent and reserved.
     List(Page),
+    /// Show one budget.
+    Get {
+        /// The budget's id.
+        budget_id: String,
+    },
 }
 
 /// By what costs are added up.
@@ -233,6 +238,11 @@ pub async fn budget(session: &Session, verb: BudgetVerb, out: &mut impl Write) -
                 input::message(json!({"pageSize": page.page_size, "pageToken": page.page_token}))?;
             let found = call!(session, Finance, BudgetServiceClient, list_budgets, request);
             print(out, session.output, &found, "budgets", BUDGETS)
+        }
+        BudgetVerb::Get { budget_id } => {
+            let request = input::message(json!({"budgetId": budget_id}))?;
+            let found = call!(session, Finance, BudgetServiceClient, get_budget, request);
+            print(out, session.output, &found, "budget", BUDGETS)
         }
     }
 }

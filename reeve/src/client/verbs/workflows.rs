@@ -26,7 +26,6 @@ const WORKFLOWS: &[Column] = &[
     ("NAME", "name"),
     ("VERSION", "version"),
     ("TYPE", "type"),
-    ("STEPS", "steps"),
     ("DIGEST", "digest"),
 ];
 const EXECUTIONS: &[Column] = &[
@@ -65,6 +64,11 @@ pub enum WorkflowVerb {
     },
     /// List definitions.
     List(Page),
+    /// Show one definition and its steps; the whole of it with -o json.
+    Get {
+        /// The workflow's name, or name@version; by default the newest version.
+        name: String,
+    },
 }
 
 /// What executions can be asked.
@@ -178,6 +182,29 @@ pub async fn workflow(session: &Session, verb: WorkflowVerb, out: &mut impl Writ
                 request
             );
             print(out, format, &found, "workflows", WORKFLOWS)
+        }
+        WorkflowVerb::Get { name } => {
+            let (name, version) = name.split_once('@').unwrap_or((&name, "0"));
+            let request = input::message(json!({"name": name, "version": version}))?;
+            let found = call!(
+                session,
+                WorkflowEngine,
+                WorkflowServiceClient,
+                get_workflow,
+                request
+            );
+            print(out, format, &found, "workflow", WORKFLOWS)?;
+            if format == Format::Table {
+                let columns = [
+                    ("STEP", "id"),
+                    ("TYPE", "type"),
+                    ("ACTION", "action"),
+                    ("AFTER", "dependencies"),
+                    ("WHEN", "when"),
+                ];
+                print(out, format, &found, "workflow.steps", &columns)?;
+            }
+            Ok(())
         }
     }
 }
