@@ -22,9 +22,6 @@ Exit status:
    7  it cannot be done at the moment: try again
   64  the configuration is wrong";
 
-/// Exit status for a wrong configuration, as EX_USAGE.
-const USAGE: u8 = 64;
-
 /// What was waited for has ended otherwise than hoped for.
 #[derive(Debug)]
 pub struct EndedBadly(pub String);
@@ -44,7 +41,7 @@ pub fn status(error: &anyhow::Error) -> u8 {
         return 0;
     }
     if error.is::<ConfigError>() {
-        return USAGE;
+        return crate::USAGE;
     }
     if error.is::<EndedBadly>() {
         return 3;

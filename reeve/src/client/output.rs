@@ -161,6 +161,7 @@ fn field<'a>(json: &'a Json, path: &str) -> Option<&'a Json> {
 fn text(json: Option<&Json>) -> String {
     match json {
         None | Some(Json::Null) => "-".to_owned(),
+        Some(Json::Array(items)) if items.is_empty() => "-".to_owned(),
         Some(Json::String(text)) => plain(text),
         Some(Json::Array(items)) => {
             let items: Vec<_> = items.iter().map(|item| text(Some(name_of(item)))).collect();
@@ -238,7 +239,7 @@ mod tests {
     fn a_table_reads_as_people_write() {
         let row = serde_json::json!({
             "state": "TASK_STATE_PENDING", "cost": {"amount": "1.20", "currencyCode": "EUR"},
-            "capabilities": [{"name": "lint"}, {"name": "test"}], "agent": "",
+            "capabilities": [{"name": "lint"}, {"name": "test"}], "agent": "", "labels": [],
         });
         let columns = [
             ("STATE", "state"),
@@ -246,10 +247,14 @@ mod tests {
             ("CAN", "capabilities"),
             ("BY", "agent"),
             ("AT", "time"),
+            ("LABELS", "labels"),
         ];
         let printed = table(&[&row], &columns).to_string();
         let cells: Vec<_> = printed.lines().nth(1).unwrap().split_whitespace().collect();
-        assert_eq!(cells, ["PENDING", "1.20", "EUR", "lint,test", "-", "-"]);
+        assert_eq!(
+            cells,
+            ["PENDING", "1.20", "EUR", "lint,test", "-", "-", "-"]
+        );
     }
 
     #[test]
