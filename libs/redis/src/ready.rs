@@ -200,14 +200,15 @@ impl ReadyQueues {
         Ok(returned)
     }
 
-    /// Returns up to `limit` popped tasks whose deadline passed. Answers how many went back; call
-    /// it again at once if that is `limit`.
-    pub async fn sweep_granting(&self, limit: usize) -> Result<usize, Error> {
+    /// Returns up to `limit` popped tasks whose deadline passed to their lanes. Answers which; call
+    /// it again at once if they are `limit`. Another replica may have returned some of them.
+    pub async fn sweep_granting(&self, limit: usize) -> Result<Vec<Popped>, Error> {
         let mut invocation = READY_OVERDUE.key(&*self.granting);
         let tickets: Vec<String> = self.redis.invoke(invocation.arg(limit.max(1))).await?;
         let overdue = tickets.into_iter().map(Popped::from_ticket);
-        self.give_back(&overdue.collect::<Result<Vec<_>, _>>()?)
-            .await
+        let overdue = overdue.collect::<Result<Vec<_>, _>>()?;
+        self.give_back(&overdue).await?;
+        Ok(overdue)
     }
 
     /// Takes tasks out of a lane, for example cancelled ones. Answers how many were there.
@@ -241,6 +242,26 @@ impl ReadyQueues {
             pipeline.cmd("ZCARD").arg(self.lane_key(lane.as_ref()));
         }
         self.redis.pipe(&pipeline).await
+    }
+
+    /// The score at a place of each of these lanes, from 0 for the lowest; nothing where a lane is
+    /// shorter.
+    pub async fn scores_at<L: AsRef<str>>(
+        &self,
+        lanes: &[L],
+        place: usize,
+    ) -> Result<Vec<Option<f64>>, Error> {
+        if lanes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = redis::pipe();
+        for lane in lanes {
+            let command = pipeline.cmd("ZRANGE").arg(self.lane_key(lane.as_ref()));
+            command.arg(place).arg(place).arg("WITHSCORES");
+        }
+        let found: Vec<Vec<(String, f64)>> = self.redis.pipe(&pipeline).await?;
+        let score = |at: Vec<(String, f64)>| at.first().map(|(_, score)| *score);
+        Ok(found.into_iter().map(score).collect())
     }
 
     /// How many tasks are popped and neither confirmed nor given back.
