@@ -58,6 +58,10 @@ create table task_run (
     -- 0 no budget, 1 a hold is to be got, 2 over budget, 3 held.
     admission smallint not null check (admission between 0 and 3),
     hold_id uuid,
+    -- From then on the hold sets nothing aside any more, and another has to be got.
+    hold_expire_time timestamptz,
+    -- When the budget was last asked.
+    ask_time timestamptz,
     order_score bigint not null,
     ready_time timestamptz not null,
     update_time timestamptz not null,
@@ -71,7 +75,8 @@ create table task_run (
     cancel_time timestamptz,
     cancel_reason text,
     rejected_by uuid[] not null default '{}',
-    check ((state = 1) = (lease_until is null))
+    check ((state = 1) = (lease_until is null)),
+    check (admission <> 3 or (hold_id is not null and hold_expire_time is not null))
 ) with (
     fillfactor = 60,
     autovacuum_vacuum_scale_factor = 0.02,

@@ -48,6 +48,9 @@ pub struct QueueConfig {
     /// How often a waiting agent looks without having been woken.
     #[serde(with = "duration")]
     pub poll_period: Duration,
+    /// How long a watcher may leave what it was sent lying.
+    #[serde(with = "duration")]
+    pub watch_patience: Duration,
     /// How long what is known of an agent is believed.
     #[serde(with = "duration")]
     pub agent_memory: Duration,
@@ -109,9 +112,9 @@ impl Validate for Config {
                 "queue.hold_duration: must be from 1s to 744h",
             ),
             (
-                self.database.max_internal_connections >= 6,
-                "database.max_internal_connections: must be at least 6, one for each lane and one \
-                 for the loops",
+                self.database.max_internal_connections >= 8,
+                "database.max_internal_connections: must be at least 8, one for each of the six \
+                 lanes, and two for the loops and watches",
             ),
         ];
         problems.extend(

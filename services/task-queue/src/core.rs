@@ -9,7 +9,7 @@ use reeve_events::{NewEvent, Wake};
 use reeve_postgres::{Database, Tx};
 use reeve_redis::Wakeups;
 use sqlx::PgConnection;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::clients::{Agents, Budgets};
@@ -46,6 +46,8 @@ pub struct Parts {
     pub metrics: TaskMetrics,
     /// How it behaves.
     pub config: QueueConfig,
+    /// How many watches may read the log at the same time.
+    pub log_readers: Semaphore,
     /// Cancelled when the server drains.
     pub drain: CancellationToken,
 }

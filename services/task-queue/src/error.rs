@@ -48,6 +48,17 @@ pub enum Error {
         /// The current version.
         version: i32,
     },
+    /// The task is a step of a workflow.
+    #[error("task {task_id} is a step of workflow execution {execution}")]
+    OwnRetries {
+        /// The task.
+        task_id: TaskId,
+        /// The execution.
+        execution: String,
+    },
+    /// A related task changed while it was looked at.
+    #[error("task {0} changed while it was looked at")]
+    Moved(TaskId),
     /// The request id was used with another body.
     #[error("request id {request_id:?} was used with another body")]
     RequestIdReused {
@@ -83,6 +94,7 @@ impl Error {
         match self {
             Self::Database(error) => error.wrote_nothing(),
             Self::Events(reeve_events::Error::Database(error)) => error.wrote_nothing(),
+            Self::Moved(_) => true,
             _ => false,
         }
     }
@@ -132,6 +144,17 @@ impl From<Error> for Fault {
             Error::EtagMismatch { task_id, version } => {
                 Self::etag_mismatch("task", task_id, version)
             }
+            Error::OwnRetries { task_id, execution } => Self::precondition(
+                Reason::TransitionForbidden,
+                "ORIGIN",
+                format!("task/{task_id}"),
+                format!("the task is a step of workflow execution {execution}, which retries it"),
+            ),
+            Error::Moved(id) => Self::new(
+                Code::Aborted,
+                Reason::WriteConflict,
+                format!("task {id} changed at the same time; nothing was written"),
+            ),
             Error::RequestIdReused { request_id } => Self::precondition(
                 Reason::RequestIdReused,
                 "REQUEST_ID",

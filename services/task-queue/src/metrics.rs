@@ -31,8 +31,12 @@ pub struct TaskMetrics {
     events: HashMap<&'static str, Counter>,
     /// Ready tasks that were not in Redis and were put back by the sweep.
     pub forgotten: Counter,
+    /// Tasks that were to be leased and whose rows this version cannot read.
+    pub unreadable: Counter,
     /// Times the ready queues were refilled.
     pub rebuilds: Counter,
+    /// Watches that ended because their reader was too slow.
+    pub slow_watchers: Counter,
     /// Tasks that wait for an agent and for nothing else.
     pub ready: Gauge,
 }
@@ -50,9 +54,17 @@ impl TaskMetrics {
                 "reeve_ready_forgotten",
                 "Ready tasks that were not in Redis and were put back by the sweep",
             ),
+            unreadable: metrics.counter(
+                "reeve_tasks_unreadable",
+                "Times that a task was not leased because this version cannot read its row",
+            ),
             rebuilds: metrics.counter(
                 "reeve_ready_rebuilds",
                 "Times the ready queues were refilled",
+            ),
+            slow_watchers: metrics.counter(
+                "reeve_watchers_slow",
+                "Watches that ended because their reader was too slow",
             ),
             ready: metrics.gauge(
                 "reeve_tasks_ready",

@@ -9,7 +9,7 @@ use reeve_events::{FeedService, Log, Relay};
 use reeve_postgres::Schema;
 use reeve_runtime::config::{ConfigError, Validate as _};
 use reeve_runtime::{BuildError, Deps, ReadyProbe, Service, limited};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::clients::{Agents, Budgets};
 use crate::config::{Config, span};
@@ -21,6 +21,9 @@ use crate::lanes::{
 };
 use crate::metrics::TaskMetrics;
 use crate::{NAME, loops, storage};
+
+/// Watches that read the log at the same time.
+const LOG_READERS: usize = 2;
 
 /// The service task-queue.
 #[derive(Debug)]
@@ -58,11 +61,16 @@ impl Lanes {
     fn start(shared: &Shared) -> Self {
         let capacity = shared.config.capacity();
         let shared = || shared.clone();
+        let settle = Lane::start(SettleFlush { shared: shared() }, capacity);
+        let grant = GrantFlush {
+            shared: shared(),
+            settle: settle.clone(),
+        };
         Self {
             create: Lane::start(CreateFlush { shared: shared() }, capacity),
-            grant: Lane::start(GrantFlush { shared: shared() }, capacity),
+            grant: Lane::start(grant, capacity),
             complete: Lane::start(CompleteFlush { shared: shared() }, capacity),
-            settle: Lane::start(SettleFlush { shared: shared() }, capacity),
+            settle,
             advance: Lane::start(AdvanceFlush { shared: shared() }, capacity),
             renew: Lane::start(RenewFlush { shared: shared() }, capacity),
         }
@@ -145,6 +153,7 @@ fn queue(config: Config, deps: Deps) -> Queue {
         wake: deps.wake,
         wakeups,
         admission: Arc::default(),
+        log_readers: Semaphore::new(LOG_READERS),
         config: config.queue,
         drain: deps.drain,
     });

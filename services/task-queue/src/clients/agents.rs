@@ -1,8 +1,8 @@
 //! agent-registry: who is there and who can do what. What is known is believed for a moment, and
 //! for longer while agent-registry is away, so that its restart does not stop the work.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use moka::future::Cache;
 use reeve_contracts::agent::v1::agent_service_client::AgentServiceClient;
@@ -13,6 +13,8 @@ use reeve_status::{Fault, Reason};
 
 /// How long the last known is good enough while agent-registry is away.
 const STALE: Duration = Duration::from_secs(600);
+/// How long an answer is waited for where one can do without.
+const PATIENCE: Duration = Duration::from_secs(1);
 const MOST_AGENTS: u64 = 200_000;
 
 /// What is to be known of an agent.
@@ -33,6 +35,9 @@ pub struct Agents {
     fresh: Cache<(TenantId, AgentId), Arc<AgentInfo>>,
     last: Cache<(TenantId, AgentId), Arc<AgentInfo>>,
     eligible: Cache<(TenantId, String), Arc<Vec<AgentId>>>,
+    memory: Duration,
+    /// Until when agent-registry, which did not answer, is left alone by whoever can do without.
+    silent: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Agents {
@@ -51,6 +56,22 @@ impl Agents {
                 .max_capacity(10_000)
                 .time_to_live(memory)
                 .build(),
+            memory,
+            silent: Arc::default(),
+        }
+    }
+
+    fn is_silent(&self) -> bool {
+        let until = *self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Notes whether agent-registry answers. Were it asked for each agent anew while it hangs, each
+    /// would wait for it.
+    fn note(&self, fault: &Fault) {
+        if fault.is_retryable() {
+            let until = Instant::now() + self.memory;
+            *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
         }
     }
 
@@ -74,25 +95,38 @@ impl Agents {
 
     async fn get(&self, tenant: TenantId, agent: AgentId) -> Result<Arc<AgentInfo>, Fault> {
         let key = (tenant, agent);
+        let last = self.last.get(&key).await;
+        let believed = match self.fresh.get(&key).await {
+            Some(fresh) => Some(fresh),
+            None => last.clone().filter(|_| self.is_silent()),
+        };
+        if let Some(believed) = believed {
+            return Ok(believed);
+        }
         let fetched = self
             .fresh
-            .try_get_with(key, self.fetch(tenant, agent))
+            .try_get_with(key, self.fetch(tenant, agent, last.is_some()))
             .await;
-        match fetched {
-            Ok(info) => Ok(info),
-            Err(fault) if fault.is_retryable() => {
-                let last = self.last.get(&key).await;
-                last.ok_or_else(|| Fault::clone(&fault))
-            }
-            Err(fault) => Err(Fault::clone(&fault)),
-        }
+        fetched.or_else(|fault| {
+            self.note(&fault);
+            last.filter(|_| fault.is_retryable())
+                .ok_or_else(|| Fault::clone(&fault))
+        })
     }
 
-    async fn fetch(&self, tenant: TenantId, agent: AgentId) -> Result<Arc<AgentInfo>, Fault> {
+    async fn fetch(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+        is_known: bool,
+    ) -> Result<Arc<AgentInfo>, Fault> {
         let message = GetAgentRequest {
             agent_id: agent.to_string(),
         };
-        let request = self.peer.request(tenant, message);
+        let mut request = self.peer.request(tenant, message);
+        if is_known {
+            request.set_timeout(PATIENCE);
+        }
         let answer = AgentServiceClient::new(self.peer.channel())
             .get_agent(request)
             .await;
@@ -111,12 +145,18 @@ impl Agents {
     /// The active agents that offer a capability; nothing when that cannot be known now.
     pub async fn eligible(&self, tenant: TenantId, capability: &str) -> Option<Arc<Vec<AgentId>>> {
         let key = (tenant, capability.to_owned());
+        if self.is_silent() {
+            return self.eligible.get(&key).await;
+        }
         let listed = self
             .eligible
             .try_get_with(key, self.list(tenant, capability))
             .await;
         listed
-            .inspect_err(|fault| tracing::debug!(%fault, "eligible agents are unknown"))
+            .inspect_err(|fault| {
+                self.note(fault);
+                tracing::debug!(%fault, "eligible agents are unknown");
+            })
             .ok()
     }
 
@@ -131,7 +171,8 @@ impl Agents {
             page_size: 1_000,
             ..Default::default()
         };
-        let request = self.peer.request(tenant, message);
+        let mut request = self.peer.request(tenant, message);
+        request.set_timeout(PATIENCE);
         let answer = AgentServiceClient::new(self.peer.channel())
             .list_agents(request)
             .await;

@@ -1,20 +1,23 @@
 //! finance: money before work.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use reeve_contracts::finance::v1::budget_service_client::BudgetServiceClient;
-use reeve_contracts::finance::v1::{ReleaseHoldRequest, ReserveBudgetRequest};
+use reeve_contracts::finance::v1::{HoldState, ReleaseHoldRequest, ReserveBudgetRequest};
 use reeve_contracts::r#type::v1::Money;
-use reeve_ids::{HoldId, TaskId, TenantId};
+use reeve_ids::{HoldId, TenantId};
 use reeve_runtime::Peer;
 use reeve_status::{Fault, Reason};
 
 use crate::domain::Budget;
+use crate::storage::{Hold, Unadmitted};
 
 /// Why there is no hold.
 #[derive(Debug)]
 pub enum Refusal {
     /// The budget does not allow it now.
     Exhausted,
+    /// The hold of this request is over; another request has to be made.
+    Over,
     /// It never will: no such budget, or another currency.
     Impossible(Fault),
     /// Nobody knows now.
@@ -37,36 +40,50 @@ impl Budgets {
         }
     }
 
-    /// Sets money aside for one attempt. Repeating it for the same attempt gives the same hold.
+    /// Sets money aside for the next attempt of a task. Until the task changes, a repetition gives
+    /// the same hold, so a crash before it was noted costs nothing; afterwards it is another
+    /// request, because the hold may be over.
     ///
     /// # Errors
     /// When the budget refuses or finance is away.
     pub async fn reserve(
         &self,
-        (tenant, task): (TenantId, TaskId),
-        attempt: i32,
+        task: &Unadmitted,
         budget: &Budget,
-        traceparent: &str,
-    ) -> Result<HoldId, Refusal> {
+        now: DateTime<Utc>,
+    ) -> Result<Hold, Refusal> {
+        let (tenant, task_id) = task.id();
         let message = ReserveBudgetRequest {
-            request_id: format!("{task}/{attempt}"),
+            request_id: format!("{task_id}/{}", task.version),
             budget_id: budget.id.to_string(),
             amount: Some(Money {
                 amount: budget.amount.clone(),
                 currency_code: budget.currency.clone(),
             }),
-            task_id: task.to_string(),
-            attempt,
+            task_id: task_id.to_string(),
+            attempt: task.attempt + 1,
             hold_duration: Some(reeve_wellknown::duration(self.hold_duration)),
         };
-        let traceparent = (!traceparent.is_empty()).then_some(traceparent);
+        let traceparent = Some(task.facts.details.traceparent.as_str());
+        let traceparent = traceparent.filter(|text| !text.is_empty());
         let request = self.peer.request_in(tenant, traceparent, message);
         let answer = BudgetServiceClient::new(self.peer.channel())
             .reserve_budget(request)
             .await;
         let hold = answer.map_err(|status| refusal(&status))?.into_inner().hold;
-        let id = hold.and_then(|hold| hold.id.parse().ok());
-        id.ok_or_else(|| Refusal::Unknown(Fault::internal()))
+        let unreadable = || Refusal::Unknown(Fault::internal());
+        let hold = hold.ok_or_else(unreadable)?;
+        if hold.state() != HoldState::Held {
+            return Err(Refusal::Over);
+        }
+        let until = hold
+            .expire_time
+            .as_ref()
+            .and_then(reeve_wellknown::datetime);
+        Ok(Hold {
+            id: hold.id.parse().map_err(|_| unreadable())?,
+            expire_time: until.unwrap_or(now + self.hold_duration),
+        })
     }
 
     /// Gives a hold back that no attempt will use.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reeve_clock::Clock;
-use reeve_ids::{TaskId, TenantId};
+use reeve_ids::{AgentId, TaskId, TenantId};
 use reeve_redis::{Popped, Ready, ReadyQueues, Wakeups};
 
 use crate::domain::NewTask;
@@ -32,6 +32,11 @@ impl LaneKey {
     /// The lane of a tenant's queue and capability. None of the three holds a slash but the last.
     pub fn new(tenant: TenantId, queue: &str, capability: &str) -> Self {
         Self(format!("{tenant}/{queue}/{capability}").into())
+    }
+
+    /// The lane that has this name in Redis.
+    pub fn named(name: &Arc<str>) -> Self {
+        Self(Arc::clone(name))
     }
 
     /// The name in Redis.
@@ -57,6 +62,17 @@ pub struct ReadyTask {
     pub score: i64,
     /// From when.
     pub ready_time: DateTime<Utc>,
+    /// Agents that need not be woken for it: they have rejected it.
+    pub shunned: Vec<AgentId>,
+}
+
+/// A task that was popped and is for another agent.
+#[derive(Debug)]
+pub struct Unsuited {
+    /// The task.
+    pub popped: Popped,
+    /// Agents that have rejected it.
+    pub shunned: Vec<AgentId>,
 }
 
 impl From<&NewTask> for ReadyTask {
@@ -66,6 +82,7 @@ impl From<&NewTask> for ReadyTask {
             id: task.id,
             score: task.order_score(),
             ready_time: task.ready_time(),
+            shunned: Vec::new(),
         }
     }
 }
@@ -82,6 +99,7 @@ impl ReadyTask {
             id: TaskId::from_uuid(row.task_id),
             score: row.order_score,
             ready_time,
+            shunned: Vec::new(),
         }
     }
 
@@ -100,7 +118,6 @@ impl ReadyTask {
 #[derive(Clone)]
 pub struct Dispatch {
     ready: ReadyQueues,
-    wakeups: Wakeups,
     hall: Arc<Hall>,
     ripener: Arc<Ripener>,
     clock: Arc<dyn Clock>,
@@ -109,10 +126,9 @@ pub struct Dispatch {
 impl Dispatch {
     /// Over one shard of ready queues.
     pub fn new(ready: ReadyQueues, wakeups: Wakeups, clock: Arc<dyn Clock>) -> Self {
-        let (hall, ripener) = (Arc::new(Hall::new()), Arc::new(Ripener::new()));
+        let (hall, ripener) = (Arc::new(Hall::new(wakeups)), Arc::new(Ripener::new()));
         Self {
             ready,
-            wakeups,
             hall,
             ripener,
             clock,
@@ -152,24 +168,27 @@ impl Dispatch {
             // The sweep finds them; and who is woken now picks them from the table.
             tracing::debug!(%error, tasks = tasks.len(), "ready tasks are not in Redis");
         }
-        let mut lanes: Vec<_> = tasks.iter().map(|task| &task.lane).collect();
+        let (shunned, plain): (Vec<_>, Vec<_>) =
+            tasks.iter().partition(|task| !task.shunned.is_empty());
+        let mut lanes: Vec<_> = plain.iter().map(|task| &task.lane).collect();
         lanes.sort_unstable();
         for lane in lanes.chunk_by(|left, right| left == right) {
-            self.ring(lane[0], lane.len());
+            self.ring(lane[0], lane.len(), &[]);
+        }
+        for task in shunned {
+            self.ring(&task.lane, 1, &task.shunned);
         }
     }
 
     /// Wakes as many waiters of a lane as there are tasks: here if there are enough, else also on
-    /// the other replicas.
-    pub fn ring(&self, lane: &LaneKey, tasks: usize) {
-        if self.hall.ring(lane, tasks) < tasks {
-            self.wakeups.publish(lane.as_str());
-        }
+    /// the other replicas. Passes over agents that have rejected them.
+    pub fn ring(&self, lane: &LaneKey, tasks: usize, shunned: &[AgentId]) {
+        self.hall.ring_everywhere(lane, tasks, shunned);
     }
 
-    /// Begins to wait in some lanes.
-    pub fn wait(&self, lanes: &[LaneKey]) -> Waiter {
-        Hall::enter(&self.hall, lanes, self.wakeups.subscribe_all(lanes))
+    /// Begins to wait in some lanes, for an agent.
+    pub fn wait(&self, agent: AgentId, lanes: &[LaneKey]) -> Waiter {
+        Hall::enter(&self.hall, agent, lanes)
     }
 
     /// Takes tasks from lanes until they are confirmed or their deadline passes.
@@ -184,15 +203,62 @@ impl Dispatch {
         self.ready.pop(lanes, limit, CLAIM_DEADLINE).await
     }
 
-    /// Forgets tasks that were popped and claimed, or are not to be had; returns those that others
-    /// may have. Nobody waits for it.
-    pub fn settle(&self, claimed: Vec<Popped>, returned: Vec<Popped>) {
+    /// Forgets tasks that were popped and claimed, or are not to be had. Nobody waits for it.
+    pub fn confirm(&self, claimed: Vec<Popped>) {
         let ready = self.ready.clone();
         reeve_runtime::spawn("confirm", async move {
-            let confirmed = ready.confirm(&claimed).await;
-            let given_back = ready.give_back(&returned).await.map(drop);
-            if let Err(error) = confirmed.and(given_back) {
+            if let Err(error) = ready.confirm(&claimed).await {
                 tracing::debug!(%error, "popped tasks return by themselves");
+            }
+        });
+    }
+
+    /// Returns popped tasks to their places. Nobody waits for it, and nobody is woken.
+    pub fn give_back(&self, popped: Vec<Popped>) {
+        let this = self.clone();
+        reeve_runtime::spawn("give back", async move { this.put_back(&popped).await });
+    }
+
+    /// Returns tasks for others, and wakes those here that may have them. Replicas wake each other
+    /// for a task when it becomes ready, not each time that it was popped in vain: they would never
+    /// come to rest.
+    pub fn pass_on(&self, unsuited: Vec<Unsuited>) {
+        if unsuited.is_empty() {
+            return;
+        }
+        let this = self.clone();
+        reeve_runtime::spawn("pass on", async move {
+            let (popped, shunned): (Vec<_>, Vec<_>) = unsuited
+                .into_iter()
+                .map(|one| (one.popped, one.shunned))
+                .unzip();
+            this.put_back(&popped).await;
+            for (popped, shunned) in popped.iter().zip(shunned) {
+                this.hall.ring(&LaneKey::named(&popped.lane), 1, &shunned);
+            }
+        });
+    }
+
+    async fn put_back(&self, popped: &[Popped]) {
+        if let Err(error) = self.ready.give_back(popped).await {
+            tracing::debug!(%error, "popped tasks return by themselves");
+        }
+    }
+
+    /// Takes tasks out of their lanes that nobody may have any more. Nobody waits for it; one that
+    /// stays is dropped when it is popped.
+    pub fn withdraw(&self, mut gone: Vec<(LaneKey, TaskId)>) {
+        if gone.is_empty() {
+            return;
+        }
+        let ready = self.ready.clone();
+        gone.sort_unstable();
+        reeve_runtime::spawn("withdraw", async move {
+            for tasks in gone.chunk_by(|left, right| left.0 == right.0) {
+                let ids: Vec<_> = tasks.iter().map(|(_, id)| id.to_string()).collect();
+                if let Err(error) = ready.remove(tasks[0].0.as_str(), &ids).await {
+                    tracing::debug!(%error, "tasks that are over are still in a ready queue");
+                }
             }
         });
     }

@@ -112,6 +112,7 @@ mod tests {
             id: TaskId::new(),
             score: seconds,
             ready_time: now + TimeDelta::seconds(seconds),
+            shunned: Vec::new(),
         };
         let ripener = Ripener::new();
         ripener.add(vec![task(3), task(1), task(2), task(3_600)], now);

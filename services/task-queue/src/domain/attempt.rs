@@ -86,6 +86,8 @@ pub enum Cause {
     },
     /// The agent turned it down.
     Reject {
+        /// Why, for people; may be empty.
+        reason: String,
         /// Whether some live agent has not.
         anyone_left: bool,
     },
@@ -166,25 +168,14 @@ pub fn settle(
                 }),
             )
         }
-        Cause::Reject { anyone_left } => {
+        Cause::Reject { .. } if held && standing.cancel_requested => {
             standing.state.becomes(Rejected)?;
-            let mut settled = standing.settled(Pending, Some(AttemptEnd::Rejected), None);
-            if standing.cancel_requested {
-                return standing.cancelled();
-            }
-            if !anyone_left {
-                let error = TaskError::new(
-                    "REJECTED_BY_ALL",
-                    "every active agent that offers the capability rejected the task",
-                );
-                Rejected.becomes(Failed)?;
-                settled = standing.settled(Failed, Some(AttemptEnd::Rejected), Some(error));
-                settled.dead = true;
-            } else {
-                settled.ready_time = Some(now);
-            }
-            Ok(settled)
+            standing.cancelled()
         }
+        Cause::Reject {
+            reason,
+            anyone_left,
+        } => standing.rejected(&reason, anyone_left, now),
         Cause::LoseLease | Cause::Return if !held => Err(Forbidden {
             from: standing.state,
             to: Pending,
@@ -276,6 +267,33 @@ impl Standing {
             self.state.is_held().then_some(AttemptEnd::Cancelled),
             None,
         ))
+    }
+
+    /// On to the next agent, or FAILED when nobody is left.
+    fn rejected(
+        &self,
+        reason: &str,
+        anyone_left: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Settled, Forbidden> {
+        let rejected = self.state.becomes(Rejected)?;
+        let end = Some(AttemptEnd::Rejected);
+        if anyone_left {
+            let error = (!reason.is_empty()).then(|| TaskError::new("REJECTED", reason));
+            let mut settled = self.settled(rejected.becomes(Pending)?, end, error);
+            settled.ready_time = Some(now);
+            return Ok(settled);
+        }
+        let mut message =
+            "every active agent that offers the capability rejected the task".to_owned();
+        if !reason.is_empty() {
+            message.push_str("; the last one: ");
+            message.push_str(reason);
+        }
+        let error = TaskError::new("REJECTED_BY_ALL", message);
+        let mut settled = self.settled(rejected.becomes(Failed)?, end, Some(error));
+        settled.dead = true;
+        Ok(settled)
     }
 
     /// FAILED or TIMEOUT, and on to PENDING when a retry is left.

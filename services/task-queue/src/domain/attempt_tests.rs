@@ -24,13 +24,20 @@ fn fail(retryable: bool) -> Cause {
     }
 }
 
+fn reject(anyone_left: bool) -> Cause {
+    Cause::Reject {
+        reason: "too hard".to_owned(),
+        anyone_left,
+    }
+}
+
 fn causes() -> [Cause; 10] {
     [
         Cause::Complete,
         fail(true),
         fail(false),
-        Cause::Reject { anyone_left: true },
-        Cause::Reject { anyone_left: false },
+        reject(true),
+        reject(false),
         Cause::LoseLease,
         Cause::Return,
         Cause::RunOut,

@@ -155,6 +155,8 @@ pub struct NewTask {
     pub spec: Spec,
     /// Who creates it.
     pub creator: Actor,
+    /// How large the spec was.
+    pub bytes: usize,
     /// The trace that it belongs to.
     pub traceparent: String,
     /// When.

@@ -3,6 +3,7 @@
 mod parse;
 mod parse_spec;
 mod parse_work;
+mod portions;
 mod render;
 mod session;
 mod task_api;

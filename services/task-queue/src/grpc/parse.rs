@@ -72,7 +72,9 @@ pub fn name(v: &mut Violations, field: impl Display, text: &str, most: usize, sl
     v.check(right, field, rule);
 }
 
-/// A Struct as JSON, bounded in size, without what `jsonb` cannot hold.
+/// A Struct as JSON, bounded in size, without what `jsonb` cannot hold. As a message it is bounded,
+/// too: a number of one digit has two bytes as JSON and eleven there, and what was stored must fit
+/// into an answer.
 pub fn json(
     v: &mut Violations,
     field: impl Display,
@@ -80,6 +82,11 @@ pub fn json(
     most: usize,
 ) -> Option<Json> {
     let fields = fields?;
+    if fields.encoded_len() > most * 2 {
+        let rule = format!("must be at most {} bytes as a message", most * 2);
+        v.add(field, rule);
+        return None;
+    }
     // JSON is at most a few times as long as the message, so most need no second look.
     let suspicious = fields.encoded_len().saturating_mul(8) > most;
     let json = reeve_wellknown::json_from_struct(fields);

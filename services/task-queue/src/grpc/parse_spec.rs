@@ -13,13 +13,22 @@ use crate::operations::Creation;
 
 const PARAMETERS: usize = 256 * 1_024;
 
+/// What counts besides the request itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// When.
+    pub now: DateTime<Utc>,
+    /// Whether one of Reeve's own services asks.
+    pub by_service: bool,
+}
+
 /// CreateTask.
 ///
 /// # Errors
 /// INVALID_ARGUMENT with every violation.
-pub fn create(request: proto::CreateTaskRequest, now: DateTime<Utc>) -> Result<Creation, Fault> {
+pub fn create(request: proto::CreateTaskRequest, asked: Asked) -> Result<Creation, Fault> {
     let mut v = Violations::new();
-    let creation = creation(&mut v, request, now);
+    let creation = creation(&mut v, request, asked);
     parse::finish(v, creation)
 }
 
@@ -29,7 +38,7 @@ pub fn create(request: proto::CreateTaskRequest, now: DateTime<Utc>) -> Result<C
 /// INVALID_ARGUMENT with every violation of every task.
 pub fn create_batch(
     request: proto::BatchCreateTasksRequest,
-    now: DateTime<Utc>,
+    asked: Asked,
 ) -> Result<Vec<Creation>, Fault> {
     let mut v = Violations::new();
     let requests = request.requests;
@@ -45,7 +54,7 @@ pub fn create_batch(
             let id = &request.request_id;
             let first = id.is_empty() || seen.insert(id.clone());
             v.check(first, "request_id", "must not be in the batch twice");
-            creations.extend(creation(v, request, now));
+            creations.extend(creation(v, request, asked));
         });
     }
     v.finish()?;
@@ -55,7 +64,7 @@ pub fn create_batch(
 fn creation(
     v: &mut Violations,
     request: proto::CreateTaskRequest,
-    now: DateTime<Utc>,
+    asked: Asked,
 ) -> Option<Creation> {
     parse::text(v, "request_id", &request.request_id, 128);
     let Some(spec) = request.spec else {
@@ -63,9 +72,11 @@ fn creation(
         return None;
     };
     let digest = (!request.request_id.is_empty()).then(|| digest(&spec));
-    let spec = v.within("spec", |v| self::spec(v, spec, now))?;
+    let bytes = spec.encoded_len();
+    let spec = v.within("spec", |v| self::spec(v, spec, asked))?;
     Some(Creation {
         spec,
+        bytes,
         request: digest.map(|digest| (request.request_id, digest)),
     })
 }
@@ -85,19 +96,23 @@ fn digest(spec: &proto::TaskSpec) -> Vec<u8> {
     hash.finalize().to_vec()
 }
 
-fn spec(v: &mut Violations, spec: proto::TaskSpec, now: DateTime<Utc>) -> Option<Spec> {
+fn spec(v: &mut Violations, spec: proto::TaskSpec, asked: Asked) -> Option<Spec> {
     parse::name(v, "type", &spec.r#type, 128, true);
     parse::text(v, "title", &spec.title, 256);
     parse::bytes(v, "description", &spec.description, 16_384);
     let queue = or(spec.queue, DEFAULT_QUEUE);
     parse::name(v, "queue", &queue, 64, false);
-    let capability = or(spec.capability, &spec.r#type);
-    if capability != spec.r#type {
-        parse::name(v, "capability", &capability, 128, true);
-    }
+    let capability = capability(v, spec.capability, &spec.r#type);
     parse::labels(v, &spec.labels);
     let priority = priority(v, spec.priority);
     let depends_on = depends_on(v, &spec.depends_on);
+    // Whoever names an origin speaks for it: workflow-engine believes what becomes of such a task.
+    let may_name = spec.origin.is_none() || asked.by_service;
+    v.check(
+        may_name,
+        "origin",
+        "may be set by Reeve's own services only",
+    );
     let origin = spec
         .origin
         .map(|origin| v.within("origin", |v| self::origin(v, origin)));
@@ -111,7 +126,7 @@ fn spec(v: &mut Violations, spec: proto::TaskSpec, now: DateTime<Utc>) -> Option
         project_id: parse::optional(v, "project_id", &spec.project_id),
         parent_task_id: parse::optional(v, "parent_task_id", &spec.parent_task_id),
         labels: spec.labels.into_iter().collect(),
-        schedule_time: schedule_time(v, spec.schedule_time.as_ref(), now),
+        schedule_time: schedule_time(v, spec.schedule_time.as_ref(), asked.now),
         retry: v.within("retry_policy", |v| {
             retry(v, spec.retry_policy.unwrap_or_default())
         }),
@@ -124,6 +139,21 @@ fn spec(v: &mut Violations, spec: proto::TaskSpec, now: DateTime<Utc>) -> Option
         origin,
         budget,
     })
+}
+
+/// What an agent must offer. Agents' capabilities have lower case only, so what a type gives by
+/// default has, too.
+fn capability(v: &mut Violations, asked: String, kind: &str) -> String {
+    if asked.is_empty() {
+        return kind.to_ascii_lowercase();
+    }
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let right = (1..=128).contains(&asked.len())
+        && asked.bytes().next().is_some_and(plain)
+        && asked.bytes().all(|b| plain(b) || b"._-/".contains(&b));
+    let rule = "must be 1 to 128 characters of [a-z0-9._/-] beginning with a letter or digit";
+    v.check(right, "capability", rule);
+    asked
 }
 
 fn or(text: String, default: &str) -> String {

@@ -1,6 +1,7 @@
 //! What agents say.
 
 use chrono::TimeDelta;
+use prost::Message as _;
 use reeve_contracts::task::v1 as proto;
 use reeve_ids::TenantId;
 use reeve_status::{Fault, Violations};
@@ -8,7 +9,7 @@ use reeve_status::{Fault, Violations};
 use super::parse;
 use super::parse_spec::is_decimal;
 use crate::domain::{TaskError, Usage};
-use crate::operations::Failure;
+use crate::operations::{Failure, Rejection};
 use crate::storage::{Completion, Progress};
 
 const RESULT: usize = 1_024 * 1_024;
@@ -58,6 +59,7 @@ fn complete(
     request: proto::CompleteTaskRequest,
     tenant_id: TenantId,
 ) -> Option<Completion> {
+    let bytes = request.encoded_len();
     let token = parse::required(v, "lease_token", &request.lease_token);
     parse::bytes(v, "message", &request.message, 1_024);
     let result = parse::json(v, "result", request.result, RESULT);
@@ -68,6 +70,7 @@ fn complete(
         result,
         message: request.message,
         usage,
+        bytes,
     })
 }
 
@@ -124,6 +127,7 @@ pub fn progress(
     tenant_id: TenantId,
 ) -> Result<Progress, Fault> {
     let mut v = Violations::new();
+    let bytes = request.encoded_len();
     let token = parse::required(&mut v, "lease_token", &request.lease_token);
     let percent = request.percent;
     v.check(
@@ -142,6 +146,7 @@ pub fn progress(
         message,
         checkpoint,
         usage,
+        bytes,
     });
     parse::finish(v, progress)
 }
@@ -150,11 +155,12 @@ pub fn progress(
 ///
 /// # Errors
 /// INVALID_ARGUMENT with every violation.
-pub fn rejection(request: &proto::RejectTaskRequest) -> Result<crate::domain::LeaseToken, Fault> {
+pub fn rejection(request: proto::RejectTaskRequest) -> Result<Rejection, Fault> {
     let mut v = Violations::new();
     let token = parse::required(&mut v, "lease_token", &request.lease_token);
     parse::text(&mut v, "reason", &request.reason, 512);
-    parse::finish(v, token)
+    let reason = request.reason;
+    parse::finish(v, token.map(|token| Rejection { token, reason }))
 }
 
 /// A lone lease token.
@@ -200,7 +206,7 @@ fn usage(v: &mut Violations, usage: proto::Usage) -> Usage {
     );
     for (unit, quantity) in &usage.quantities {
         let field = format!("quantities[{unit:?}]");
-        parse::name(v, &field, unit, 64, false);
+        v.check(is_unit(unit), &field, UNIT_RULE);
         v.check(
             is_decimal(quantity),
             &field,
@@ -216,6 +222,25 @@ fn usage(v: &mut Violations, usage: proto::Usage) -> Usage {
         duration_seconds: seconds(busy.unwrap_or_default()),
         quantities: usage.quantities.into_iter().collect(),
     }
+}
+
+const UNIT_RULE: &str = "must be 1 to 63 characters of [a-z0-9_] beginning with a letter, and none \
+     of agent_seconds, input_tokens, cached_input_tokens and output_tokens, which have fields";
+
+/// Whether finance can price it by this name.
+fn is_unit(unit: &str) -> bool {
+    let own = [
+        "agent_seconds",
+        "input_tokens",
+        "cached_input_tokens",
+        "output_tokens",
+    ];
+    (1..=63).contains(&unit.len())
+        && unit.starts_with(|first: char| first.is_ascii_lowercase())
+        && unit
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && !own.contains(&unit)
 }
 
 /// A span that is not negative as a plain decimal, without trailing zeros.

@@ -1,6 +1,7 @@
 //! From the domain's types to the wire's.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use prost::Message as _;
 use prost_types::Struct;
 use reeve_contracts::event::v1 as event;
 use reeve_contracts::task::v1 as proto;
@@ -11,6 +12,13 @@ use serde_json::Value as Json;
 
 use crate::domain::{Attempt, PendingReason, Spec, State, Task, TaskError, Usage};
 use crate::lanes::Grant;
+
+/// Reasons of cancellations in one message.
+const REASON_BYTES: usize = 1_024 * 1_024;
+/// What is said of one failure.
+const FAILURE_BYTES: usize = 2_048;
+/// What one task takes with its attempts.
+const TASK_BYTES: usize = 3_500 * 1_024;
 
 /// A state.
 pub fn state(state: State) -> proto::TaskState {
@@ -81,6 +89,25 @@ pub fn task(task: Task, waits_for: Option<PendingReason>) -> proto::Task {
         attempts: task.attempts.into_iter().map(attempt).collect(),
         etag,
     }
+}
+
+/// A task with its attempts, as many of the last ones as fit into an answer.
+pub fn whole_task(mut task: Task, waits_for: Option<PendingReason>) -> proto::Task {
+    let attempts = std::mem::take(&mut task.attempts);
+    let mut rendered = self::task(task, waits_for);
+    let mut bytes = rendered.encoded_len();
+    let mut latest: Vec<_> = attempts
+        .into_iter()
+        .rev()
+        .map(attempt)
+        .take_while(|attempt| {
+            bytes += attempt.encoded_len() + 8;
+            bytes <= TASK_BYTES
+        })
+        .collect();
+    latest.reverse();
+    rendered.attempts = latest;
+    rendered
 }
 
 fn spec(spec: Spec) -> proto::TaskSpec {
@@ -222,12 +249,28 @@ pub fn renewal(token: String, renewed: Option<crate::storage::Renewed>) -> proto
     }
 }
 
+/// Renewals that fit into a message: beyond a megabyte without the reasons of cancellations, which
+/// the tasks have.
+pub fn without_long_reasons(mut renewals: Vec<proto::LeaseRenewal>) -> Vec<proto::LeaseRenewal> {
+    let mut bytes = 0;
+    for renewal in &mut renewals {
+        bytes += renewal.cancel_reason.len();
+        if bytes > REASON_BYTES {
+            renewal.cancel_reason.clear();
+        }
+    }
+    renewals
+}
+
 /// Why an item of a batch was not done.
 pub fn failure(index: usize, token: String, fault: &Fault) -> proto::ItemFailure {
     let mut message = fault.message().to_owned();
     for violation in fault.violations() {
         message.push_str(&format!("; {}: {}", violation.field, violation.description));
     }
+    // Fields are named as the client named them, however long that is.
+    let shown = message.floor_char_boundary(FAILURE_BYTES);
+    message.truncate(shown);
     proto::ItemFailure {
         index: i32::try_from(index).unwrap_or(i32::MAX),
         lease_token: token,

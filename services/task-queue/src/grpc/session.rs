@@ -1,24 +1,24 @@
 //! One agent's work stream.
 //!
 //! Three things run side by side until the stream ends: the reader takes the agent's messages and
-//! has each answered by a task of its own, so that their items meet in the lanes; the feeder hands
-//! out tasks within the credit; the crier tells of cancellations. They share only the out-bound
-//! channel, the credit and the set of leases.
+//! has each answered by a task of its own, so that their items meet in the lanes, in order for each
+//! lease; the feeder hands out tasks within the credit; the crier tells of cancellations. They share
+//! only the out-bound channel, the credit and the set of leases.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::stream::BoxStream;
 use reeve_auth::Caller;
 use reeve_contracts::task::v1 as proto;
 use reeve_contracts::task::v1::work_request::Message as Said;
 use reeve_contracts::task::v1::work_response::Message as Say;
 use reeve_events::Actor;
-use reeve_status::{Fault, Reason, Violations};
+use reeve_status::{Code, Fault, Reason, Violations};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_stream::StreamExt as _;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
@@ -26,16 +26,25 @@ use super::{parse, render};
 use crate::clients::AgentInfo;
 use crate::core::Shared;
 use crate::domain::LeaseToken;
-use crate::operations::{self, LeaseAsk, Report};
-use crate::{Error, Queue, storage};
+use crate::operations::{LeaseAsk, Report};
+use crate::{Error, Queue};
 
 mod batches;
+mod crier;
+mod feeder;
+mod order;
+mod outbound;
+
+use order::Order;
+use outbound::Outbound;
 
 /// Messages that the server may be ahead of the agent.
 const AHEAD: usize = 64;
 /// Messages of the agent that may be at work at the same time; then reading pauses.
 const AT_WORK: usize = 64;
 const MOST_CREDIT: usize = 10_000;
+/// How long the stream goes on after it was said that the server drains, at most.
+const LAST_WORDS: TimeDelta = TimeDelta::seconds(1);
 
 type Out = mpsc::Sender<Result<proto::WorkResponse, Status>>;
 
@@ -48,8 +57,11 @@ struct Session {
     credited: Notify,
     /// Leases that this stream handed out or was told of, and that have not ended on it.
     held: Mutex<HashSet<LeaseToken>>,
+    /// Notified when there are more of them.
+    held_more: Notify,
+    order: Arc<Order>,
     over: CancellationToken,
-    /// Cancelled when the agent leaves and wants to hold nothing.
+    /// Cancelled when the agent leaves and wants no more.
     leaving: CancellationToken,
 }
 
@@ -59,13 +71,15 @@ pub fn open(
     caller: Caller,
     inbound: Streaming<proto::WorkRequest>,
 ) -> BoxStream<'static, Result<proto::WorkResponse, Status>> {
-    let (out, outbound) = mpsc::channel(AHEAD);
+    let (out, messages) = mpsc::channel(AHEAD);
+    let who = (caller.tenant(), Actor::from(&caller));
+    let outbound = Outbound::new(messages, who, queue.lanes.settle.clone());
     reeve_runtime::spawn("work stream", async move {
         if let Err(fault) = converse(queue, caller, inbound, out.clone()).await {
             let _ = out.send(Err(fault.into())).await;
         }
     });
-    Box::pin(ReceiverStream::new(outbound))
+    Box::pin(outbound)
 }
 
 async fn converse(
@@ -74,11 +88,8 @@ async fn converse(
     mut inbound: Streaming<proto::WorkRequest>,
     out: Out,
 ) -> Result<(), Fault> {
-    let first = inbound
-        .next()
-        .await
-        .transpose()
-        .map_err(|status| Fault::from(&status))?;
+    let first = inbound.next().await.transpose();
+    let first = first.map_err(|status| inbound_fault(&status))?;
     let Some(Said::Hello(hello)) = first.and_then(|first| first.message) else {
         return Err(Fault::invalid(
             "message",
@@ -98,13 +109,18 @@ async fn converse(
         credit: AtomicUsize::new(0),
         credited: Notify::new(),
         held: Mutex::default(),
+        held_more: Notify::new(),
+        order: Arc::default(),
         over: CancellationToken::new(),
         leaving: CancellationToken::new(),
     });
     let _end = session.over.clone().drop_guard();
+    // Before any lease is known here, so that no cancellation is missed.
+    let topic = Shared::agent_topic(session.ask.tenant_id, session.ask.agent_id);
+    let wakeup = session.queue.shared.wakeups.subscribe(&topic);
     session.welcome(&agent, &tokens).await?;
     let feeder = reeve_runtime::spawn("work feeder", Arc::clone(&session).feed(agent));
-    let crier = reeve_runtime::spawn("work crier", Arc::clone(&session).cry());
+    let crier = reeve_runtime::spawn("work crier", Arc::clone(&session).cry(wakeup));
     let read = session.read(inbound).await;
     session.over.cancel();
     // What they were doing is finished or was not begun.
@@ -136,6 +152,27 @@ fn parse_hello(caller: &Caller, hello: proto::Hello) -> Result<(LeaseAsk, Vec<Le
     parse::finish(v, parsed)
 }
 
+/// What a message that tonic refused is to be called. A broken connection is refused, too, and nobody
+/// is there to hear of it.
+fn inbound_fault(status: &Status) -> Fault {
+    let text = status.message();
+    let too_large = text.contains("message length too large");
+    match status.code() {
+        tonic::Code::OutOfRange if too_large => Fault::new(
+            Code::ResourceExhausted,
+            Reason::PayloadTooLarge,
+            format!(
+                "a message is larger than {} bytes",
+                reeve_runtime::MAX_MESSAGE_BYTES
+            ),
+        ),
+        tonic::Code::Internal | tonic::Code::Unknown | tonic::Code::InvalidArgument => {
+            Fault::new(Code::InvalidArgument, Reason::ValidationFailed, text)
+        }
+        _ => Fault::from(status),
+    }
+}
+
 impl Session {
     fn report(&self) -> Report<'_> {
         Report {
@@ -155,27 +192,35 @@ impl Session {
             .is_ok()
     }
 
+    async fn say_drain(&self, reason: Reason, end: Option<DateTime<Utc>>) {
+        let reason = reason.as_str().to_owned();
+        let end_time = end.map(reeve_wellknown::timestamp);
+        self.say(Say::Drain(proto::Drain { reason, end_time }))
+            .await;
+    }
+
+    fn leases(&self) -> MutexGuard<'_, HashSet<LeaseToken>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn holds(&self, tokens: impl IntoIterator<Item = LeaseToken>) {
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(tokens);
+        self.leases().extend(tokens);
     }
 
     fn lets_go(&self, tokens: impl IntoIterator<Item = LeaseToken>) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.leases();
         for token in tokens {
             held.remove(&token);
         }
     }
 
+    /// As [`Session::lets_go`]; whether it was held.
+    fn let_go(&self, token: LeaseToken) -> bool {
+        self.leases().remove(&token)
+    }
+
     fn held(&self) -> Vec<LeaseToken> {
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .copied()
-            .collect()
+        self.leases().iter().copied().collect()
     }
 
     async fn welcome(&self, agent: &AgentInfo, tokens: &[LeaseToken]) -> Result<(), Fault> {
@@ -186,7 +231,7 @@ impl Session {
             self.holds(renewed.is_some().then_some(*token));
             held.push(render::renewal(token.to_string(), renewed));
         }
-        let lease = chrono::TimeDelta::milliseconds(self.ask.lease_ms);
+        let lease = TimeDelta::milliseconds(self.ask.lease_ms);
         let welcome = proto::Welcome {
             capabilities: agent.capabilities.clone(),
             lease_duration: Some(reeve_wellknown::duration(lease)),
@@ -203,12 +248,12 @@ impl Session {
         mut inbound: Streaming<proto::WorkRequest>,
     ) -> Result<(), Fault> {
         let at_work = Arc::new(Semaphore::new(AT_WORK));
-        let drain = self.queue.shared.drain.clone();
+        let shared = &self.queue.shared;
         let result = loop {
             let said = tokio::select! {
-                () = drain.cancelled() => {
-                    let reason = Reason::Draining.as_str().to_owned();
-                    self.say(Say::Drain(proto::Drain { reason, end_time: None })).await;
+                () = shared.drain.cancelled() => {
+                    let end = shared.clock.now() + LAST_WORDS;
+                    self.say_drain(Reason::Draining, Some(end)).await;
                     break Err(Fault::from(Error::Draining));
                 }
                 () = self.out.closed() => break Ok(()),
@@ -216,18 +261,19 @@ impl Session {
             };
             let request = match said {
                 None => break Ok(()),
-                // The connection broke; nobody is there to hear of it.
-                Some(Err(_)) => break Ok(()),
+                Some(Err(status)) => break Err(inbound_fault(&status)),
                 Some(Ok(request)) => request,
             };
             let Ok(permit) = Arc::clone(&at_work).acquire_owned().await else {
                 break Ok(());
             };
             match self.clone().hear(request) {
-                Ok(Some(work)) => {
+                Ok(Some((place, work))) => {
                     reeve_runtime::spawn("work message", async move {
                         let _permit = permit;
+                        place.turn().await;
                         work.await;
+                        drop(place);
                     });
                 }
                 Ok(None) => {}
@@ -240,82 +286,6 @@ impl Session {
         result
     }
 
-    /// Hands out tasks within the credit.
-    async fn feed(self: Arc<Self>, mut agent: Arc<AgentInfo>) {
-        let shared = &self.queue.shared;
-        let mut waiter = shared.dispatch.wait(&self.ask.lanes(&agent));
-        let mut told = false;
-        while !self.over.is_cancelled() && !shared.drain.is_cancelled() {
-            let credit = self.credit.load(Ordering::Acquire);
-            if credit == 0 {
-                tokio::select! {
-                    () = self.credited.notified() => {}
-                    () = self.over.cancelled() => {}
-                    () = shared.drain.cancelled() => {}
-                }
-                continue;
-            }
-            match shared
-                .agents
-                .active(self.ask.tenant_id, self.ask.agent_id)
-                .await
-            {
-                Ok(now) if now != agent => {
-                    agent = now;
-                    waiter = shared.dispatch.wait(&self.ask.lanes(&agent));
-                    told = false;
-                }
-                Ok(_) => told = false,
-                Err(fault) if fault.is_retryable() => {}
-                Err(_) => {
-                    if !std::mem::replace(&mut told, true) {
-                        let reason = Reason::AgentNotActive.as_str().to_owned();
-                        self.say(Say::Drain(proto::Drain {
-                            reason,
-                            end_time: None,
-                        }))
-                        .await;
-                    }
-                    self.rest(None).await;
-                    continue;
-                }
-            }
-            waiter.arm();
-            if !self.hand_out(&agent, credit).await {
-                self.rest(Some(&mut waiter)).await;
-            }
-            waiter.disarm();
-        }
-    }
-
-    /// Leases and assigns; false when there was nothing.
-    async fn hand_out(&self, agent: &Arc<AgentInfo>, credit: usize) -> bool {
-        let grants = match operations::pull(&self.queue, &self.ask, agent, credit).await {
-            Ok(grants) => grants,
-            Err(fault) => {
-                tracing::debug!(%fault, "no tasks now");
-                return false;
-            }
-        };
-        if grants.is_empty() {
-            return false;
-        }
-        operations::hand_on(&self.queue, &grants, credit.min(reeve_redis::POP_LIMIT));
-        self.credit.fetch_sub(grants.len(), Ordering::AcqRel);
-        self.holds(grants.iter().map(|grant| grant.token));
-        if self.leaving.is_cancelled() {
-            // They were leased while the agent said goodbye.
-            self.return_all().await;
-            return false;
-        }
-        let now = self.queue.shared.clock.now();
-        let leases = grants
-            .into_iter()
-            .map(|grant| render::lease(grant, now))
-            .collect();
-        self.say(Say::Assign(proto::Assign { leases })).await
-    }
-
     /// Gives back everything that the stream holds.
     async fn return_all(&self) {
         let held = self.held();
@@ -323,69 +293,5 @@ impl Session {
         if let Err(fault) = self.report().give_back(&held).await {
             tracing::debug!(%fault, "the leases lapse by themselves");
         }
-    }
-
-    /// Waits to be woken, for a while.
-    async fn rest(&self, waiter: Option<&mut crate::dispatch::Waiter>) {
-        let shared = &self.queue.shared;
-        let woken = async {
-            match waiter {
-                Some(waiter) => waiter.woken().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = woken => {}
-            () = tokio::time::sleep(shared.config.poll_period) => {}
-            () = self.over.cancelled() => {}
-            () = shared.drain.cancelled() => {}
-        }
-    }
-
-    /// Tells of cancellations.
-    async fn cry(self: Arc<Self>) {
-        let shared = &self.queue.shared;
-        let topic = Shared::agent_topic(self.ask.tenant_id, self.ask.agent_id);
-        let mut wakeup = shared.wakeups.subscribe(&topic);
-        let mut told = HashSet::new();
-        loop {
-            tokio::select! {
-                () = wakeup.woken() => {}
-                () = self.over.cancelled() => return,
-            }
-            match self.cancellations(&mut told).await {
-                Ok(leases) if leases.is_empty() => {}
-                Ok(leases) => {
-                    self.say(Say::Cancel(proto::Cancel { leases })).await;
-                }
-                // The next heartbeat tells of it.
-                Err(error) => tracing::debug!(%error, "cancellations are not known"),
-            }
-        }
-    }
-
-    /// Leases of this stream that are to be let go or were taken away, each told once.
-    async fn cancellations(
-        &self,
-        told: &mut HashSet<LeaseToken>,
-    ) -> Result<Vec<proto::LeaseRenewal>, Error> {
-        let held = self.held();
-        told.retain(|token| held.contains(token));
-        let ids: Vec<_> = held.iter().map(|token| token.task_id).collect();
-        let pool = self.queue.shared.database.internal_pool();
-        let standing = storage::standing_of(pool, self.ask.tenant_id, &ids).await?;
-        let mut leases = Vec::new();
-        for token in held {
-            let row = standing.iter().find(|row| row.is_of(token)).cloned();
-            match &row {
-                Some(row) if !row.cancel_requested => continue,
-                None => self.lets_go([token]),
-                Some(_) => {}
-            }
-            if told.insert(token) {
-                leases.push(render::renewal(token.to_string(), row));
-            }
-        }
-        Ok(leases)
     }
 }

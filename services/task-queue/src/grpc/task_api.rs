@@ -8,7 +8,8 @@ use reeve_contracts::task::v1 as proto;
 use reeve_contracts::task::v1::task_service_server::TaskService;
 use reeve_ids::TaskId;
 use reeve_postgres::page;
-use reeve_status::{Code, Fault, Reason, Violations};
+use reeve_runtime::answer;
+use reeve_status::{Fault, Reason, Violations};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -20,10 +21,10 @@ use crate::{Error, Queue};
 
 /// Changes that a watch may be ahead of its reader.
 const WATCH_AHEAD: usize = 256;
-/// How long a reader may leave them lying.
-const WATCH_PATIENCE: Duration = Duration::from_secs(10);
 /// Tasks with bodies that one page may hold.
 const FULL_PAGE: i64 = 100;
+
+type Told = Result<proto::WatchTasksResponse, Status>;
 
 /// Serves clients.
 #[derive(Debug, Clone)]
@@ -40,10 +41,17 @@ impl TaskApi {
         Self { queue }
     }
 
-    /// A task with what it waits for, which depends on the agents there are.
+    fn asked(&self, caller: &Caller) -> parse_spec::Asked {
+        parse_spec::Asked {
+            now: self.queue.shared.clock.now(),
+            by_service: caller.principal.kind == reeve_auth::PrincipalKind::Service,
+        }
+    }
+
+    /// A task with everything, and with what it waits for, which depends on the agents there are.
     async fn render(&self, task: Task) -> proto::Task {
         let why = self.waits_for(&task).await;
-        render::task(task, why)
+        render::whole_task(task, why)
     }
 
     async fn waits_for(&self, task: &Task) -> Option<PendingReason> {
@@ -61,45 +69,47 @@ impl TaskApi {
         task.waiting(eligible).map(|waiting| waiting.reason(now))
     }
 
-    async fn watch(
-        self,
-        mut watch: Watch,
-        snapshot: Vec<Change>,
-        out: mpsc::Sender<Result<proto::WatchTasksResponse, Status>>,
-    ) {
-        let drain = self.queue.shared.drain.clone();
-        let mut changes = snapshot;
-        let fault = loop {
+    async fn watch(self, watch: Watch, out: mpsc::Sender<Told>) {
+        let fault = tokio::select! {
+            fault = self.tell(watch, &out) => fault,
+            () = self.queue.shared.drain.cancelled() => Fault::from(Error::Draining),
+            () = out.closed() => return,
+        };
+        // A reader that was too slow finds it behind what it has not read.
+        let _ = out.send(Err(fault.into())).await;
+    }
+
+    /// Tells of changes; why that ends.
+    async fn tell(&self, mut watch: Watch, out: &mpsc::Sender<Told>) -> Fault {
+        let patience = self.queue.shared.config.watch_patience;
+        loop {
+            let changes = match watch.next().await {
+                Ok(changes) => changes,
+                Err(fault) => return fault,
+            };
             for change in changes {
                 let response = self.change(change).await;
-                match out.send_timeout(Ok(response), WATCH_PATIENCE).await {
-                    Ok(()) => {}
-                    Err(mpsc::error::SendTimeoutError::Closed(_)) => return,
-                    Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
-                        let _ = out.try_send(Err(slow().into()));
-                        return;
-                    }
+                if out.send_timeout(Ok(response), patience).await.is_err() {
+                    self.queue.shared.metrics.slow_watchers.inc();
+                    return slow();
                 }
             }
-            changes = tokio::select! {
-                () = drain.cancelled() => break Fault::from(Error::Draining),
-                () = out.closed() => return,
-                next = watch.next() => match next {
-                    Ok(changes) => changes,
-                    Err(fault) => break fault,
-                },
-            };
-        };
-        let _ = out.send(Err(fault.into())).await;
+        }
     }
 
     async fn change(&self, change: Change) -> proto::WatchTasksResponse {
         let task = match change.task {
-            Some(task) => Some(self.render(task).await),
+            Some(task) => {
+                let why = self.waits_for(&task).await;
+                Some(render::task(task, why))
+            }
             None => None,
         };
         proto::WatchTasksResponse {
-            cursor: change.cursor.to_string(),
+            cursor: change
+                .cursor
+                .map(|cursor| cursor.to_string())
+                .unwrap_or_default(),
             task,
             event_type: change.event_type,
             snapshot: change.snapshot,
@@ -109,8 +119,7 @@ impl TaskApi {
 
 fn slow() -> Fault {
     let message = "the reader is too slow; watch again with the last cursor";
-    Fault::new(Code::ResourceExhausted, Reason::SlowConsumer, message)
-        .with_retry_after(Duration::from_secs(1))
+    Fault::unavailable(Reason::SlowConsumer, message, Duration::from_secs(1))
 }
 
 fn task_id(text: &str) -> Result<TaskId, Fault> {
@@ -128,8 +137,7 @@ impl TaskService for TaskApi {
         request: Request<proto::CreateTaskRequest>,
     ) -> Result<Response<proto::CreateTaskResponse>, Status> {
         let caller = Caller::from_request(&request)?;
-        let now = self.queue.shared.clock.now();
-        let creation = parse_spec::create(request.into_inner(), now)?;
+        let creation = parse_spec::create(request.into_inner(), self.asked(&caller))?;
         let task = operations::create(&self.queue, &caller, creation).await?;
         let now = self.queue.shared.clock.now();
         let why = task.waiting(None).map(|waiting| waiting.reason(now));
@@ -143,8 +151,7 @@ impl TaskService for TaskApi {
         request: Request<proto::BatchCreateTasksRequest>,
     ) -> Result<Response<proto::BatchCreateTasksResponse>, Status> {
         let caller = Caller::from_request(&request)?;
-        let now = self.queue.shared.clock.now();
-        let creations = parse_spec::create_batch(request.into_inner(), now)?;
+        let creations = parse_spec::create_batch(request.into_inner(), self.asked(&caller))?;
         let ids = operations::create_batch(&self.queue, &caller, creations).await?;
         let task_ids = ids.iter().map(ToString::to_string).collect();
         Ok(Response::new(proto::BatchCreateTasksResponse { task_ids }))
@@ -182,11 +189,11 @@ impl TaskService for TaskApi {
         let after = page::decode::<TaskId>(&request.page_token, &bound)?;
         let (queue, tenant) = (&self.queue, caller.tenant());
         let found = operations::list(queue, tenant, &filter, after, full, size + 1).await?;
-        let (found, next) = page::split(found, size, |task| task.id);
-        let mut tasks = Vec::with_capacity(found.len());
-        for task in found {
-            tasks.push(self.render(task).await);
-        }
+        let reasons = found.iter().map(|task| self.waits_for(task));
+        let reasons = futures::future::join_all(reasons).await;
+        let found = found.into_iter().zip(reasons).collect();
+        let render = |(task, why): &(Task, _)| render::task(task.clone(), *why);
+        let (tasks, next) = answer::page(found, size, render, |(task, _)| task.id);
         let next_page_token = next
             .map(|key| page::encode(&key, &bound))
             .unwrap_or_default();
@@ -213,10 +220,9 @@ impl TaskService for TaskApi {
         let legal = request.cursor.is_empty() || cursor.is_some();
         v.check(legal, "cursor", "must be a cursor of this stream, or empty");
         v.finish()?;
-        let (watch, snapshot) =
-            Watch::begin(&self.queue, caller.tenant(), filter, full, cursor).await?;
+        let watch = Watch::begin(&self.queue, caller.tenant(), filter, full, cursor).await?;
         let (out, responses) = mpsc::channel(WATCH_AHEAD);
-        reeve_runtime::spawn("watch tasks", self.clone().watch(watch, snapshot, out));
+        reeve_runtime::spawn("watch tasks", self.clone().watch(watch, out));
         Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
     }
 

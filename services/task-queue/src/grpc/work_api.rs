@@ -11,6 +11,7 @@ use reeve_events::Actor;
 use reeve_status::{Fault, Violations};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::portions::portions;
 use super::{parse, parse_work, render, session};
 use crate::Queue;
 use crate::domain::State;
@@ -58,12 +59,13 @@ impl WorkService for WorkApi {
     ) -> Result<Response<proto::LeaseTasksResponse>, Status> {
         let caller = Caller::from_request(&request)?;
         let (ask, most, patience) = lease_ask(&caller, request.into_inner())?;
-        let grants = operations::lease(&self.queue, &ask, most, patience).await?;
+        let mut granted = operations::lease(&self.queue, &ask, most, patience).await?;
         let now = self.queue.shared.clock.now();
-        let leases = grants
-            .into_iter()
-            .map(|grant| render::lease(grant, now))
-            .collect();
+        let rendered = granted.open().into_iter();
+        let rendered = rendered.map(|grant| render::lease(grant, now)).collect();
+        // What does not fit into the answer goes back with `granted`.
+        let leases = portions(rendered).into_iter().next().unwrap_or_default();
+        granted.told(leases.len());
         Ok(Response::new(proto::LeaseTasksResponse { leases }))
     }
 
@@ -189,8 +191,8 @@ impl WorkService for WorkApi {
         request: Request<proto::RejectTaskRequest>,
     ) -> Result<Response<proto::RejectTaskResponse>, Status> {
         let caller = Caller::from_request(&request)?;
-        let token = parse_work::rejection(request.get_ref())?;
-        let ended = only(self.report(&caller).reject(&[token]).await?)?;
+        let rejection = parse_work::rejection(request.into_inner())?;
+        let ended = only(self.report(&caller).reject(vec![rejection]).await?)?;
         let state = render::state(ended.state).into();
         Ok(Response::new(proto::RejectTaskResponse { state }))
     }

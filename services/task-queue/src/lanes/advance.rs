@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use reeve_events::Actor;
+use reeve_ids::TenantId;
 
 use super::Flush;
 use crate::Error;
@@ -40,6 +41,10 @@ impl Flush for AdvanceFlush {
     type Output = Advanced;
     const NAME: &'static str = "advance";
 
+    fn weight(item: &AdvanceItem) -> usize {
+        super::by_bytes(item.progress.as_ref().map_or(0, |report| report.bytes))
+    }
+
     async fn flush(&self, items: &[AdvanceItem]) -> Result<Vec<Result<Advanced, Error>>, Error> {
         let now = self.shared.clock.now();
         let furthest = furthest(items);
@@ -48,19 +53,25 @@ impl Flush for AdvanceFlush {
         let rows = storage::advance(&mut tx, &advances, now).await?;
         let held: HashMap<_, _> = rows
             .iter()
-            .map(|row| ((row.task_id, row.fence), row))
+            .map(|row| ((row.tenant_id, row.task_id, row.fence), row))
             .collect();
-        let row_of = |token: LeaseToken| held.get(&(token.task_id.uuid(), token.fence)).copied();
+        let row_of = |item: &AdvanceItem| {
+            let Advance {
+                token, tenant_id, ..
+            } = &item.advance;
+            held.get(&(tenant_id.uuid(), token.task_id.uuid(), token.fence))
+                .copied()
+        };
         let reports: BTreeMap<_, _> = items
             .iter()
+            .filter(|item| row_of(item).is_some())
             .filter_map(|item| item.progress.as_ref())
-            .filter(|report| row_of(report.token).is_some())
             .map(|report| (report.token, report))
             .collect();
         storage::put_progress(&mut tx, &reports.into_values().collect::<Vec<_>>(), now).await?;
         let events: Vec<_> = furthest
             .values()
-            .filter_map(|item| Some((row_of(item.advance.token)?, item)))
+            .filter_map(|item| Some((row_of(item)?, item)))
             .filter(|(row, _)| row.state_before < row.target)
             .map(|(row, item)| events::advanced(row, item.advance.tenant_id, &item.actor, now))
             .collect();
@@ -72,7 +83,7 @@ impl Flush for AdvanceFlush {
         }
         let answer = |item: &AdvanceItem| {
             let id = item.advance.token.task_id;
-            let row = row_of(item.advance.token).ok_or(Error::LeaseLost(id))?;
+            let row = row_of(item).ok_or(Error::LeaseLost(id))?;
             let begun = row.state_before == State::InProgress.number();
             if begun && item.advance.target == State::Accepted {
                 let (from, to) = (State::InProgress, State::Accepted);
@@ -91,10 +102,11 @@ impl Flush for AdvanceFlush {
 }
 
 /// One item for each lease: a task that is accepted and started in one flush is started.
-fn furthest(items: &[AdvanceItem]) -> BTreeMap<LeaseToken, &AdvanceItem> {
-    let mut furthest = BTreeMap::<LeaseToken, &AdvanceItem>::new();
+fn furthest(items: &[AdvanceItem]) -> BTreeMap<(LeaseToken, TenantId), &AdvanceItem> {
+    let mut furthest = BTreeMap::<_, &AdvanceItem>::new();
     for item in items {
-        let entry = furthest.entry(item.advance.token).or_insert(item);
+        let holder = (item.advance.token, item.advance.tenant_id);
+        let entry = furthest.entry(holder).or_insert(item);
         if item.advance.target > entry.advance.target {
             *entry = item;
         }

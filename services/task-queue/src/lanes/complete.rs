@@ -1,16 +1,16 @@
 //! The lane of completions, the hottest end of a task.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use reeve_events::Actor;
-use reeve_ids::{TaskId, TenantId, Uuid};
+use reeve_ids::{TaskId, TenantId};
 
 use super::Flush;
 use crate::Error;
 use crate::core::Shared;
 use crate::domain::{AttemptEnd, LeaseToken};
 use crate::operations::{events, release};
-use crate::storage::{self, Completion, EndedRow};
+use crate::storage::{self, CompletedRow, Completion, EndedRow};
 
 /// A completion and who reports it.
 #[derive(Debug)]
@@ -32,29 +32,33 @@ impl Flush for CompleteFlush {
     type Output = ();
     const NAME: &'static str = "complete";
 
+    fn weight(item: &CompleteItem) -> usize {
+        super::by_bytes(item.completion.bytes)
+    }
+
     async fn flush(&self, items: &[CompleteItem]) -> Result<Vec<Result<(), Error>>, Error> {
         let now = self.shared.clock.now();
-        // A token that is named twice is completed once; the repetition hears the same answer.
-        let first: HashMap<LeaseToken, &CompleteItem> = items
+        // A token that its holder names twice is completed once; the repetition hears the same.
+        let first: HashMap<Held, &CompleteItem> = items
             .iter()
             .rev()
-            .map(|item| (item.completion.token, item))
+            .map(|item| (held(&item.completion), item))
             .collect();
         let mut completions: Vec<_> = first.values().map(|item| &item.completion).collect();
         completions.sort_by_key(|completion| completion.token);
         let mut tx = self.shared.lane_transaction().await?;
         let rows = storage::complete(&mut tx, &completions, now).await?;
-        let done: Vec<Uuid> = rows.iter().map(|row| row.task_id).collect();
-        let released = release::after_completion(&mut tx, &done, now).await?;
-        let ended = self.missed(&mut tx, items, &rows).await?;
-        let token = |id: Uuid, fence| LeaseToken {
-            task_id: TaskId::from_uuid(id),
-            fence,
-        };
+        let done: HashSet<Held> = rows.iter().map(held_by).collect();
+        let ended_tasks: Vec<_> = done
+            .iter()
+            .map(|(tenant, token)| (*tenant, token.task_id))
+            .collect();
+        let released = release::after_completion(&mut tx, &ended_tasks, now).await?;
+        let ended = missed(&mut tx, items, &done).await?;
         let events = rows
             .iter()
             .filter_map(|row| {
-                let item = first.get(&token(row.task_id, row.fence))?;
+                let item = first.get(&held_by(row))?;
                 Some(events::completed(row, &item.actor, now))
             })
             .collect();
@@ -64,48 +68,52 @@ impl Flush for CompleteFlush {
             self.shared.wake.notify();
         }
         self.shared.announce_unblocked(&released, now);
-        let done: std::collections::HashSet<_> = rows
-            .iter()
-            .map(|row| token(row.task_id, row.fence))
-            .collect();
         let answer = |item: &CompleteItem| {
-            let token = item.completion.token;
-            if done.contains(&token) || was_completed(&ended, token) {
+            let held = held(&item.completion);
+            if done.contains(&held) || was_completed(&ended, held) {
                 Ok(())
             } else {
-                Err(Error::LeaseLost(token.task_id))
+                Err(Error::LeaseLost(held.1.task_id))
             }
         };
         Ok(items.iter().map(answer).collect())
     }
 }
 
-impl CompleteFlush {
-    /// How the attempts ended that were not held any more.
-    async fn missed(
-        &self,
-        connection: &mut sqlx::PgConnection,
-        items: &[CompleteItem],
-        rows: &[storage::CompletedRow],
-    ) -> Result<Vec<EndedRow>, Error> {
-        let done: std::collections::HashSet<_> =
-            rows.iter().map(|row| (row.task_id, row.fence)).collect();
-        let missed: Vec<(TenantId, LeaseToken)> = items
-            .iter()
-            .map(|item| (item.completion.tenant_id, item.completion.token))
-            .filter(|(_, token)| !done.contains(&(token.task_id.uuid(), token.fence)))
-            .collect();
-        if missed.is_empty() {
-            return Ok(Vec::new());
-        }
-        storage::ended_attempts(connection, &missed).await
-    }
+/// A lease and whose it is: a stranger who knows a token is nobody.
+type Held = (TenantId, LeaseToken);
+
+fn held(completion: &Completion) -> Held {
+    (completion.tenant_id, completion.token)
 }
 
-fn was_completed(ended: &[EndedRow], token: LeaseToken) -> bool {
+fn held_by(row: &CompletedRow) -> Held {
+    let token = LeaseToken {
+        task_id: TaskId::from_uuid(row.task_id),
+        fence: row.fence,
+    };
+    (TenantId::from_uuid(row.tenant_id), token)
+}
+
+/// How the attempts ended that were not held any more.
+async fn missed(
+    connection: &mut sqlx::PgConnection,
+    items: &[CompleteItem],
+    done: &HashSet<Held>,
+) -> Result<Vec<EndedRow>, Error> {
+    let missed: Vec<Held> = items
+        .iter()
+        .map(|item| held(&item.completion))
+        .filter(|held| !done.contains(held))
+        .collect();
+    if missed.is_empty() {
+        return Ok(Vec::new());
+    }
+    storage::ended_attempts(connection, &missed).await
+}
+
+fn was_completed(ended: &[EndedRow], (tenant, token): Held) -> bool {
     ended.iter().any(|row| {
-        row.task_id == token.task_id.uuid()
-            && row.fence == token.fence
-            && row.attempt_end == Some(AttemptEnd::Completed.number())
+        row.is_of(tenant, token) && row.attempt_end == Some(AttemptEnd::Completed.number())
     })
 }

@@ -1,8 +1,7 @@
 //! The lane of creates.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use reeve_events::NewEvent;
 use reeve_ids::{TaskId, TenantId};
 use reeve_status::Violations;
 use sqlx::PgConnection;
@@ -49,31 +48,32 @@ impl Flush for CreateFlush {
     const NAME: &'static str = "create";
 
     fn weight(group: &CreateGroup) -> usize {
-        group.tasks.len()
+        group
+            .tasks
+            .iter()
+            .map(|task| super::by_bytes(task.bytes))
+            .sum()
     }
 
     async fn flush(
         &self,
         groups: &[CreateGroup],
     ) -> Result<Vec<Result<Vec<Created>, Error>>, Error> {
-        let tasks: Vec<&NewTask> = groups.iter().flat_map(|group| &group.tasks).collect();
         let mut tx = self.shared.lane_transaction().await?;
-        let before = repeats(&mut tx, &tasks).await?;
-        let blocked = blocked_by(&mut tx, groups, &tasks, &before).await?;
-        let new: Vec<_> = tasks
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| !before.contains_key(index))
-            .map(|(_, task)| (*task, blocked.get(&task.id).copied().unwrap_or(0)))
-            .collect();
+        let mut plan = Plan::new(groups);
+        plan.find_repeats(&mut tx).await?;
+        plan.find_related(&mut tx).await?;
+        plan.give_up_refused(&mut tx).await?;
+        let new = plan.new_tasks();
         storage::insert_tasks(&mut tx, &new).await?;
-        self.shared
-            .append(&mut tx, created_events(groups, &before))
-            .await?;
+        let created = |entry: &&Entry<'_>| plan.is_new(entry);
+        let events = plan.entries.iter().filter(created);
+        let events = events.map(|entry| events::created(entry.task, &groups[entry.group].actor));
+        self.shared.append(&mut tx, events.collect()).await?;
         tx.commit().await?;
         self.shared.wake.notify();
         self.announce(&new);
-        Ok(answers(groups, &before, &blocked))
+        Ok(plan.answers(groups.len()))
     }
 }
 
@@ -94,140 +94,191 @@ impl CreateFlush {
     }
 }
 
-/// Which tasks a request id had created before, by index; refuses a request id with another body.
-async fn repeats(
-    connection: &mut PgConnection,
-    tasks: &[&NewTask],
-) -> Result<HashMap<usize, TaskId>, Error> {
-    let claimed = storage::claim_requests(connection, tasks).await?;
-    let mut before = HashMap::with_capacity(claimed.len());
-    for (index, claim) in claimed {
-        let Some((request_id, digest)) = &tasks[index].request else {
-            continue;
-        };
-        if *digest != claim.digest {
-            return Err(Error::RequestIdReused {
-                request_id: request_id.clone(),
-            });
-        }
-        before.insert(index, TaskId::from_uuid(claim.task_id));
-    }
-    Ok(before)
+/// One task with the call that it belongs to.
+struct Entry<'a> {
+    group: usize,
+    /// Its index there.
+    at: usize,
+    /// Path by index.
+    path: fn(usize) -> String,
+    task: &'a NewTask,
 }
 
-/// How many of each task's dependencies are not complete. Refuses parents and dependencies that do
-/// not exist, and dependencies that ended otherwise.
-async fn blocked_by(
-    connection: &mut PgConnection,
-    groups: &[CreateGroup],
-    tasks: &[&NewTask],
-    before: &HashMap<usize, TaskId>,
-) -> Result<HashMap<TaskId, i32>, Error> {
-    let related: Vec<(TenantId, TaskId)> = tasks
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| !before.contains_key(index))
-        .flat_map(|(_, task)| {
-            let parent = task.spec.parent_task_id.iter();
-            parent
-                .chain(&task.spec.depends_on)
-                .map(|id| (task.tenant_id, *id))
-        })
-        .collect();
-    if related.is_empty() {
-        return Ok(HashMap::new());
+/// What is to become of each task of a flush. A call that is refused keeps nobody else's from being
+/// written: the refusals are known before anything is.
+struct Plan<'a> {
+    entries: Vec<Entry<'a>>,
+    /// Tasks that the same request had created, by the ids that they would have got.
+    before: HashMap<TaskId, TaskId>,
+    /// Dependencies that are not complete.
+    blocked: HashMap<TaskId, i32>,
+    refused: HashMap<usize, Error>,
+}
+
+impl<'a> Plan<'a> {
+    fn new(groups: &'a [CreateGroup]) -> Self {
+        let entries = groups.iter().enumerate().flat_map(|(group, call)| {
+            let tasks = call.tasks.iter().enumerate();
+            tasks.map(move |(at, task)| Entry {
+                group,
+                at,
+                path: call.path,
+                task,
+            })
+        });
+        Self {
+            entries: entries.collect(),
+            before: HashMap::new(),
+            blocked: HashMap::new(),
+            refused: HashMap::new(),
+        }
     }
-    let known: HashSet<_> = storage::existing_tasks(connection, &related)
-        .await?
-        .into_iter()
-        .collect();
-    let ids: Vec<_> = related.iter().map(|(_, id)| *id).collect();
-    let open: HashSet<_> = storage::hold_dependencies(connection, &ids)
-        .await?
-        .into_iter()
-        .collect();
-    let ended: HashMap<_, _> = storage::end_states(connection, &ids)
-        .await?
-        .into_iter()
-        .collect();
-    let mut blocked = HashMap::new();
-    let mut index = 0;
-    for group in groups {
-        let mut violations = Violations::new();
-        for (at, task) in group.tasks.iter().enumerate() {
-            if !before.contains_key(&index) {
-                let path = (group.path)(at);
-                let count =
-                    violations.within(path, |inner| related_of(inner, task, &known, &open, &ended));
-                blocked.insert(task.id, count);
+
+    fn is_new(&self, entry: &Entry<'_>) -> bool {
+        !self.before.contains_key(&entry.task.id) && !self.refused.contains_key(&entry.group)
+    }
+
+    /// The tasks to be written, each with how many of its dependencies are not complete.
+    fn new_tasks(&self) -> Vec<(&'a NewTask, i32)> {
+        let new = self.entries.iter().filter(|entry| self.is_new(entry));
+        new.map(|entry| (entry.task, self.blocked_by(entry.task.id)))
+            .collect()
+    }
+
+    fn blocked_by(&self, task: TaskId) -> i32 {
+        self.blocked.get(&task).copied().unwrap_or(0)
+    }
+
+    /// Finds the tasks that a request id had created before; refuses a request id with another body.
+    async fn find_repeats(&mut self, connection: &mut PgConnection) -> Result<(), Error> {
+        let tasks: Vec<_> = self.entries.iter().map(|entry| entry.task).collect();
+        for (index, claim) in storage::claim_requests(connection, &tasks).await? {
+            let Entry { group, task, .. } = &self.entries[index];
+            let Some((request_id, digest)) = &task.request else {
+                continue;
+            };
+            if *digest == claim.digest {
+                self.before
+                    .insert(task.id, TaskId::from_uuid(claim.task_id));
+            } else {
+                let request_id = request_id.clone();
+                let reused = Error::RequestIdReused { request_id };
+                self.refused.entry(*group).or_insert(reused);
             }
-            index += 1;
         }
-        violations.finish()?;
+        Ok(())
     }
-    Ok(blocked)
-}
 
-fn related_of(
-    violations: &mut Violations,
-    task: &NewTask,
-    known: &HashSet<TaskId>,
-    open: &HashSet<TaskId>,
-    ended: &HashMap<TaskId, State>,
-) -> i32 {
-    if let Some(parent) = task.spec.parent_task_id {
-        violations.check(
-            known.contains(&parent),
-            "parent_task_id",
-            "there is no such task",
-        );
-    }
-    let mut blocked_by = 0;
-    for (at, on) in task.spec.depends_on.iter().enumerate() {
-        let field = format!("depends_on[{at}]");
-        if !known.contains(on) {
-            violations.add(field, "there is no such task");
-        } else if open.contains(on) {
-            blocked_by += 1;
-        } else if let Some(state) = ended.get(on).filter(|state| **state != State::Completed) {
-            violations.add(
-                field,
-                format!("the task is {} and will not complete", state.word()),
-            );
+    /// Counts dependencies that are not complete. Refuses parents and dependencies that do not
+    /// exist, and dependencies that ended otherwise.
+    async fn find_related(&mut self, connection: &mut PgConnection) -> Result<(), Error> {
+        let new = self.entries.iter().filter(|entry| self.is_new(entry));
+        let related: Vec<(TenantId, TaskId)> = new
+            .flat_map(|entry| {
+                let spec = &entry.task.spec;
+                let related = spec.parent_task_id.iter().chain(&spec.depends_on);
+                related.map(|id| (entry.task.tenant_id, *id))
+            })
+            .collect();
+        if related.is_empty() {
+            return Ok(());
         }
+        let found = Related::find(connection, &related).await?;
+        let mut violations = BTreeMap::<usize, Violations>::new();
+        let mut blocked = HashMap::new();
+        for entry in self.entries.iter().filter(|entry| self.is_new(entry)) {
+            let of_call = violations.entry(entry.group).or_default();
+            let count = of_call.within((entry.path)(entry.at), |inner| {
+                found.check(inner, entry.task)
+            })?;
+            blocked.insert(entry.task.id, count);
+        }
+        self.blocked = blocked;
+        for (group, violations) in violations {
+            if let Err(fault) = violations.finish() {
+                self.refused.insert(group, fault.into());
+            }
+        }
+        Ok(())
     }
-    blocked_by
+
+    /// Gives back what refused calls had claimed. One whose request id another call of this flush
+    /// repeats must not share a flush with it.
+    async fn give_up_refused(&self, connection: &mut PgConnection) -> Result<(), Error> {
+        let given_up = self.entries.iter().filter(|entry| {
+            self.refused.contains_key(&entry.group) && !self.before.contains_key(&entry.task.id)
+        });
+        let given_up: Vec<_> = given_up.map(|entry| entry.task).collect();
+        let repeated = self.before.values().find(|id| {
+            let same = |task: &&NewTask| task.id == **id;
+            given_up.iter().any(same)
+        });
+        if let Some(id) = repeated {
+            return Err(Error::Moved(*id));
+        }
+        storage::unclaim_requests(connection, &given_up).await
+    }
+
+    fn answers(mut self, groups: usize) -> Vec<Result<Vec<Created>, Error>> {
+        let mut created: Vec<Vec<Created>> = (0..groups).map(|_| Vec::new()).collect();
+        for entry in &self.entries {
+            let id = entry.task.id;
+            let blocked_by = self.blocked_by(id);
+            let before = self.before.get(&id).copied();
+            created[entry.group].push(before.map_or(Created::New { blocked_by }, Created::Before));
+        }
+        let each = created.into_iter().enumerate();
+        each.map(|(group, created)| self.refused.remove(&group).map_or(Ok(created), Err))
+            .collect()
+    }
 }
 
-fn created_events(groups: &[CreateGroup], before: &HashMap<usize, TaskId>) -> Vec<NewEvent> {
-    let tasks = groups
-        .iter()
-        .flat_map(|group| group.tasks.iter().map(move |task| (group, task)));
-    tasks
-        .enumerate()
-        .filter(|(index, _)| !before.contains_key(index))
-        .map(|(_, (group, task))| events::created(task, &group.actor))
-        .collect()
+/// What is known of parents and dependencies.
+struct Related {
+    known: HashSet<(TenantId, TaskId)>,
+    open: HashSet<TaskId>,
+    ended: HashMap<TaskId, State>,
 }
 
-fn answers(
-    groups: &[CreateGroup],
-    before: &HashMap<usize, TaskId>,
-    blocked: &HashMap<TaskId, i32>,
-) -> Vec<Result<Vec<Created>, Error>> {
-    let mut index = 0;
-    let mut answer = |task: &NewTask| {
-        let created = before.get(&index).map_or_else(
-            || Created::New {
-                blocked_by: blocked.get(&task.id).copied().unwrap_or(0),
-            },
-            |id| Created::Before(*id),
-        );
-        index += 1;
-        created
-    };
-    groups
-        .iter()
-        .map(|group| Ok(group.tasks.iter().map(&mut answer).collect()))
-        .collect()
+impl Related {
+    async fn find(
+        connection: &mut PgConnection,
+        related: &[(TenantId, TaskId)],
+    ) -> Result<Self, Error> {
+        let known = storage::existing_tasks(connection, related).await?;
+        let open = storage::hold_dependencies(connection, related).await?;
+        let ended = storage::end_states(connection, related).await?;
+        Ok(Self {
+            known: known.into_iter().collect(),
+            open: open.into_iter().collect(),
+            ended: ended.into_iter().collect(),
+        })
+    }
+
+    /// How many of a task's dependencies are not complete.
+    fn check(&self, violations: &mut Violations, task: &NewTask) -> Result<i32, Error> {
+        let knows = |id: TaskId| self.known.contains(&(task.tenant_id, id));
+        if let Some(parent) = task.spec.parent_task_id {
+            violations.check(knows(parent), "parent_task_id", "there is no such task");
+        }
+        let mut blocked_by = 0;
+        for (at, on) in task.spec.depends_on.iter().enumerate() {
+            let field = format!("depends_on[{at}]");
+            if !knows(*on) {
+                violations.add(field, "there is no such task");
+                continue;
+            }
+            match self.ended.get(on) {
+                _ if self.open.contains(on) => blocked_by += 1,
+                Some(State::Completed) => {}
+                Some(state) => {
+                    let what = format!("the task is {} and will not complete", state.word());
+                    violations.add(field, what);
+                }
+                // Revived between the two questions.
+                None => return Err(Error::Moved(*on)),
+            }
+        }
+        Ok(blocked_by)
+    }
 }

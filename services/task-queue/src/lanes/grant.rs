@@ -4,14 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use reeve_events::Actor;
 use reeve_ids::{AgentId, TaskId, TenantId};
-use serde_json::Value as Json;
 
-use super::Flush;
+use super::{Flush, Grant, Lane, Leases, SettleFlush};
 use crate::Error;
 use crate::core::Shared;
-use crate::domain::{LeaseToken, Task};
 use crate::operations::events;
-use crate::storage::{self, GrantAsk};
+use crate::storage::{self, GrantAsk, PassedRow};
 
 /// Tasks that were popped for one agent.
 #[derive(Debug)]
@@ -30,31 +28,22 @@ pub struct GrantItem {
     pub task_ids: Vec<TaskId>,
 }
 
-/// One lease.
-#[derive(Debug, Clone)]
-pub struct Grant {
-    /// The task as it is now.
-    pub task: Task,
-    /// The lease.
-    pub token: LeaseToken,
-    /// What an earlier attempt left.
-    pub checkpoint: Option<Json>,
-}
-
 /// What an agent got.
 #[derive(Debug, Default)]
 pub struct Granted {
     /// Its leases, in order of priority and age.
-    pub grants: Vec<Grant>,
-    /// Tasks that wait for another agent, because this one rejected them. All others that were
-    /// popped are not to be had any more.
-    pub unsuited: Vec<TaskId>,
+    pub leases: Leases,
+    /// Tasks that still wait: for another agent, because this one has rejected them, or for their
+    /// time. All others that were popped are not to be had any more.
+    pub passed: Vec<PassedRow>,
 }
 
 /// Writes grants.
 pub struct GrantFlush {
     /// What the service shares.
     pub shared: Shared,
+    /// Where leases go back that their agent does not hear of.
+    pub settle: Lane<SettleFlush>,
 }
 
 impl Flush for GrantFlush {
@@ -67,18 +56,48 @@ impl Flush for GrantFlush {
     }
 
     async fn flush(&self, items: &[GrantItem]) -> Result<Vec<Result<Granted, Error>>, Error> {
+        let mut asks = asks(items);
+        loop {
+            match self.write(items, &asks).await? {
+                Written::Done(answers) => return Ok(answers),
+                // The rest of what was popped with them must not wait behind them.
+                Written::Unreadable(tasks) => {
+                    for task in tasks {
+                        self.shared.metrics.unreadable.inc();
+                        asks.remove(&task);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One ask for each task with the index of its item.
+type Asks = HashMap<TaskId, (usize, GrantAsk)>;
+
+enum Written {
+    Done(Vec<Result<Granted, Error>>),
+    /// Nothing was written: these cannot be leased by this version.
+    Unreadable(Vec<TaskId>),
+}
+
+impl GrantFlush {
+    async fn write(&self, items: &[GrantItem], asks: &Asks) -> Result<Written, Error> {
         let now = self.shared.clock.now();
-        let asks = asks(items);
         let mut sorted: Vec<_> = asks.values().map(|(_, ask)| ask).collect();
         sorted.sort_by_key(|ask| ask.task_id);
         let mut tx = self.shared.lane_transaction().await?;
-        let granted = storage::grant(&mut tx, &sorted, now).await?;
+        let leased = storage::grant(&mut tx, &sorted, now).await?;
+        if !leased.unreadable.is_empty() {
+            return Ok(Written::Unreadable(leased.unreadable));
+        }
+        let granted = leased.tasks;
         let taken: HashSet<_> = granted.iter().map(|(task, ..)| task.id).collect();
         sorted.retain(|ask| !taken.contains(&ask.task_id));
-        let unsuited = if sorted.is_empty() {
+        let passed = if sorted.is_empty() {
             Vec::new()
         } else {
-            storage::refused(&mut tx, &sorted).await?
+            storage::passed_over(&mut tx, &sorted, now).await?
         };
         let of = |task: TaskId| asks.get(&task).map_or(0, |(item, _)| *item);
         let events = granted
@@ -93,24 +112,32 @@ impl Flush for GrantFlush {
         if !taken.is_empty() {
             self.shared.wake.notify();
         }
-        let mut answers: Vec<_> = items.iter().map(|_| Granted::default()).collect();
+        let mut grants: Vec<Vec<Grant>> = items.iter().map(|_| Vec::new()).collect();
         for (task, token, checkpoint) in granted {
-            answers[of(task.id)].grants.push(Grant {
+            grants[of(task.id)].push(Grant {
                 task,
                 token,
                 checkpoint,
             });
         }
-        for task in unsuited {
-            answers[of(task)].unsuited.push(task);
+        let each = grants.into_iter().zip(items);
+        let mut answers: Vec<_> = each
+            .map(|(grants, item)| Granted {
+                leases: Leases::new(grants, &self.settle, &item.actor),
+                passed: Vec::new(),
+            })
+            .collect();
+        for row in passed {
+            answers[of(TaskId::from_uuid(row.ready.task_id))]
+                .passed
+                .push(row);
         }
-        Ok(answers.into_iter().map(Ok).collect())
+        Ok(Written::Done(answers.into_iter().map(Ok).collect()))
     }
 }
 
-/// One ask for each task with the index of its item. A task that two agents popped (which a rebuild
-/// of the ready queues can cause) goes to the first.
-fn asks(items: &[GrantItem]) -> HashMap<TaskId, (usize, GrantAsk)> {
+/// A task that two agents popped (which a rebuild of the ready queues can cause) goes to the first.
+fn asks(items: &[GrantItem]) -> Asks {
     let mut asks = HashMap::new();
     for (index, item) in items.iter().enumerate() {
         for task_id in &item.task_ids {

@@ -10,6 +10,7 @@ mod advance;
 mod complete;
 mod create;
 mod grant;
+mod leases;
 mod renew;
 mod settle;
 
@@ -24,7 +25,8 @@ use crate::Error;
 pub use advance::{AdvanceFlush, AdvanceItem, Advanced};
 pub use complete::{CompleteFlush, CompleteItem};
 pub use create::{CreateFlush, CreateGroup, Created};
-pub use grant::{Grant, GrantFlush, GrantItem, Granted};
+pub use grant::{GrantFlush, GrantItem};
+pub use leases::{Grant, Leases};
 pub use renew::RenewFlush;
 pub use settle::{End, EndedAs, Ender, SettleFlush};
 
@@ -50,6 +52,11 @@ pub trait Flush: Send + Sync + 'static {
         &self,
         items: &[Self::Item],
     ) -> impl Future<Output = Result<Vec<Result<Self::Output, Error>>, Error>> + Send;
+}
+
+/// The weight of an item of that many bytes: a flush must not become one huge statement.
+fn by_bytes(bytes: usize) -> usize {
+    1 + bytes / 4_096
 }
 
 type Answers<T> = Vec<Result<T, Fault>>;

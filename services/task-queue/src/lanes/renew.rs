@@ -21,19 +21,23 @@ impl Flush for RenewFlush {
 
     async fn flush(&self, items: &[Renewal]) -> Result<Vec<Result<Option<Renewed>, Error>>, Error> {
         let mut sorted = items.to_vec();
-        sorted.sort_by_key(|renewal| renewal.token);
-        sorted.dedup_by_key(|renewal| renewal.token);
+        sorted.sort_by_key(|renewal| (renewal.token, renewal.tenant_id));
+        sorted.dedup_by_key(|renewal| (renewal.token, renewal.tenant_id));
         let now = self.shared.clock.now();
         let mut tx = self.shared.lane_transaction().await?;
         let rows = storage::renew(&mut tx, &sorted, now).await?;
         tx.commit().await?;
         let renewed: HashMap<_, _> = rows
             .into_iter()
-            .map(|row| ((row.task_id, row.fence), row))
+            .map(|row| ((row.tenant_id, row.task_id, row.fence), row))
             .collect();
         let of = |item: &Renewal| {
             renewed
-                .get(&(item.token.task_id.uuid(), item.token.fence))
+                .get(&(
+                    item.tenant_id.uuid(),
+                    item.token.task_id.uuid(),
+                    item.token.fence,
+                ))
                 .cloned()
         };
         Ok(items.iter().map(|item| Ok(of(item))).collect())

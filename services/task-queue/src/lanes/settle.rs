@@ -27,15 +27,17 @@ pub enum Ender {
         /// What it consumed.
         usage: Option<Vec<Usage>>,
     },
-    /// The holder turns it down. `eligible` are the live agents that could take it, if known.
+    /// The holder turns it down.
     Reject {
-        /// Live agents that offer the capability.
+        /// Why, for people; may be empty.
+        reason: String,
+        /// Live agents that offer the capability, if known.
         eligible: Option<Vec<AgentId>>,
     },
     /// The holder gives it back.
     Return,
-    /// The holder was declared lost.
-    LoseAgent,
+    /// The holder was declared lost at this time; what it was given since is another's news.
+    LoseAgent(DateTime<Utc>),
     /// The lease lapsed before this time.
     Lapse(DateTime<Utc>),
     /// The attempt should have ended before this time.
@@ -82,11 +84,14 @@ impl Flush for SettleFlush {
 
     async fn flush(&self, items: &[End]) -> Result<Vec<Result<Option<EndedAs>, Error>>, Error> {
         let now = self.shared.clock.now();
-        let mut ids: Vec<_> = items.iter().map(|item| item.token.task_id).collect();
-        ids.sort_unstable();
-        ids.dedup();
+        let mut tasks: Vec<_> = items
+            .iter()
+            .map(|item| (item.tenant_id, item.token.task_id))
+            .collect();
+        tasks.sort_unstable();
+        tasks.dedup();
         let mut tx = self.shared.lane_transaction().await?;
-        let rows = storage::lock(&mut tx, &ids).await?;
+        let rows = storage::lock(&mut tx, &tasks).await?;
         let mut rows: HashMap<_, _> = rows
             .into_iter()
             .map(|row| (TaskId::from_uuid(row.task_id), row))
@@ -118,6 +123,7 @@ impl Flush for SettleFlush {
         tx.commit().await?;
         self.shared.wake.notify();
         self.shared.dispatch.announce(effects.ready);
+        self.shared.dispatch.withdraw(effects.gone);
         if effects.unadmitted {
             self.shared.admission.notify_one();
         }
@@ -187,11 +193,15 @@ impl End {
                 retryable: *retryable,
                 retry_after: *retry_after,
             },
-            Ender::Reject { eligible } => Cause::Reject {
+            Ender::Reject { reason, eligible } => Cause::Reject {
+                reason: reason.clone(),
                 anyone_left: anyone_left(row, eligible),
             },
             Ender::Return => Cause::Return,
-            Ender::LoseAgent => Cause::LoseLease,
+            Ender::LoseAgent(at) => {
+                let had = row.assign_time.is_some_and(|assigned| assigned <= *at);
+                had.then_some(Cause::LoseLease)?
+            }
             Ender::Lapse(limit) => before(row.lease_until, *limit).then_some(Cause::LoseLease)?,
             Ender::RunOut(limit) => before(row.close_deadline, *limit).then_some(Cause::RunOut)?,
             Ender::WaitOut(limit) => {
@@ -224,10 +234,11 @@ impl End {
         }
         let own = ended
             .iter()
-            .find(|row| row.task_id == self.token.task_id.uuid() && row.fence == self.token.fence);
+            .find(|row| row.is_of(self.tenant_id, self.token));
         let end = own.and_then(|row| Some((row, AttemptEnd::from_number(row.attempt_end?)?)));
         match (end, &self.ender) {
-            (Some((row, AttemptEnd::Failed | AttemptEnd::Cancelled)), Ender::Fail { .. })
+            (Some((row, AttemptEnd::Cancelled)), _)
+            | (Some((row, AttemptEnd::Failed)), Ender::Fail { .. })
             | (Some((row, AttemptEnd::Rejected)), Ender::Reject { .. })
             | (Some((row, AttemptEnd::Returned)), Ender::Return) => Ok(Some(EndedAs {
                 state: storage::state(row.task_id, row.state_after)?,

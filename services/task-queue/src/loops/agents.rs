@@ -1,5 +1,6 @@
 //! What agent-registry tells: agents that were lost give their leases back at once.
 
+use chrono::{DateTime, Utc};
 use reeve_events::{Actor, Event, Handler};
 use reeve_ids::{AgentId, TenantId};
 use serde_json::Value as Json;
@@ -26,13 +27,22 @@ impl AgentEvents {
             return Ok(());
         };
         self.queue.shared.agents.forget(tenant, agent).await;
-        if is_gone(event) {
-            self.give_back(tenant, agent).await?;
+        let when = event
+            .occur_time
+            .as_ref()
+            .and_then(reeve_wellknown::datetime);
+        if let Some(when) = when.filter(|_| is_gone(event)) {
+            self.give_back(tenant, agent, when).await?;
         }
         Ok(())
     }
 
-    async fn give_back(&self, tenant: TenantId, agent: AgentId) -> Result<(), crate::Error> {
+    async fn give_back(
+        &self,
+        tenant: TenantId,
+        agent: AgentId,
+        lost: DateTime<Utc>,
+    ) -> Result<(), crate::Error> {
         let pool = self.queue.shared.database.internal_pool();
         let held = storage::held_by(pool, tenant, agent).await?;
         let ends: Vec<_> = held
@@ -40,12 +50,12 @@ impl AgentEvents {
             .map(|token| End {
                 tenant_id: tenant,
                 token,
-                ender: Ender::LoseAgent,
+                ender: Ender::LoseAgent(lost),
                 actor: Actor::service(NAME),
             })
             .collect();
         if !ends.is_empty() {
-            tracing::info!(%agent, leases = ends.len(), "an agent was lost; its leases return");
+            tracing::info!(%agent, leases = ends.len(), "an agent was lost; its leases of before return");
         }
         for answer in self.queue.lanes.settle.submit_all(ends).await? {
             if let Err(fault) = answer {
@@ -70,9 +80,9 @@ fn is_gone(event: &Event) -> bool {
 
 #[tonic::async_trait]
 impl Handler for AgentEvents {
-    /// Giving leases back is checked under each row's lock, so a repetition changes nothing. An
-    /// event that came late is harmless, too: an agent that works again holds newer leases, which
-    /// it then loses and gets back, at worst.
+    /// Giving leases back is checked under each row's lock, so a repetition changes nothing. Nor does
+    /// an event that comes late, or that another replica has applied: an agent that works again
+    /// holds leases that are newer than the event.
     async fn prepare(&self, events: &[Event]) -> Result<(), reeve_events::Error> {
         for event in events.iter().filter(|event| event.resource_type == "agent") {
             self.changed(event)

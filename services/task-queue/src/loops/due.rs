@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::DateTime;
 use reeve_events::Actor;
 use reeve_ids::{TaskId, TenantId};
 use reeve_runtime::Progress;
@@ -11,7 +12,7 @@ use super::pace::Pace;
 use crate::config::span;
 use crate::domain::LeaseToken;
 use crate::lanes::{End, Ender};
-use crate::storage::{self, Due};
+use crate::storage::{self, Due, Limits};
 use crate::{Error, NAME, Queue};
 
 /// Tasks that one tick settles.
@@ -45,23 +46,32 @@ impl DueTasks {
             return Ok(Progress::Idle);
         }
         let shared = &self.queue.shared;
-        let (now, config) = (shared.clock.now(), &shared.config);
-        let cancelled = now - span(config.cancel_grace);
-        let lapsed = self
-            .brake
-            .limit(now, span(config.lapse_grace), span(config.outage_grace));
+        let config = &shared.config;
+        let now = (started, shared.clock.now());
+        // Without a time to judge by the sweep looks all the same: that is how outages are noticed.
+        let judged = self.brake.time(now, config.outage_grace);
+        let time = judged.unwrap_or(DateTime::UNIX_EPOCH);
+        let before = Limits {
+            timeout: time,
+            cancel: time - span(config.cancel_grace),
+            lease: time - span(config.lapse_grace),
+        };
         let pool = shared.database.internal_pool();
-        let found = storage::due(pool, now, cancelled, lapsed, BATCH).await?;
-        self.pace.took(Instant::now(), started.elapsed());
+        let found = storage::due(pool, before, BATCH).await?;
+        let rest = self.pace.took(Instant::now(), started.elapsed());
+        self.brake.looked(
+            (Instant::now(), shared.clock.now()),
+            rest.max(config.sweep_period),
+        );
         let full = i64::try_from(found.len()).is_ok_and(|found| found == BATCH);
         let ends: Vec<_> = found
             .into_iter()
             .filter_map(|due| {
                 let ender = match due.cause {
-                    1 => Ender::Lapse(lapsed),
-                    2 => Ender::RunOut(now),
-                    3 => Ender::WaitOut(now),
-                    4 => Ender::Disobey(cancelled),
+                    1 => Ender::Lapse(before.lease),
+                    2 => Ender::RunOut(before.timeout),
+                    3 => Ender::WaitOut(before.timeout),
+                    4 => Ender::Disobey(before.cancel),
                     _ => return None,
                 };
                 Some(end(due, ender))

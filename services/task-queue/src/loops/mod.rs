@@ -78,9 +78,9 @@ pub fn all(
         Loop::stoppable("ripen", Duration::from_secs(1), move |stop| {
             ripen::tick(ripening.clone(), stop)
         }),
-        Loop::new("admission", Duration::from_secs(1), move || {
+        Loop::stoppable("admission", Duration::from_secs(1), move |stop| {
             let admissions = Arc::clone(&admissions);
-            async move { admissions.tick().await }
+            async move { admissions.tick(stop).await }
         })
         .woken_by(Arc::clone(&shared.admission)),
         Loop::stoppable("agent events", Duration::from_millis(250), move |stop| {

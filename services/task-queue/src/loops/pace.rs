@@ -23,6 +23,17 @@ impl Pace {
         }
     }
 
+    /// Returns when it may run.
+    pub async fn rested(&self) {
+        let not_before = *self
+            .not_before
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(time) = not_before {
+            tokio::time::sleep_until(time.into()).await;
+        }
+    }
+
     /// Whether it may run at this moment.
     pub fn allows(&self, now: Instant) -> bool {
         let not_before = self
@@ -32,13 +43,15 @@ impl Pace {
         not_before.is_none_or(|time| time <= now)
     }
 
-    /// Notes how long it took.
-    pub fn took(&self, now: Instant, took: Duration) {
+    /// Notes how long it took; answers how long it rests now.
+    pub fn took(&self, now: Instant, took: Duration) -> Duration {
+        let rest = self.period.max(took * REST);
         let mut not_before = self
             .not_before
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        *not_before = Some(now + self.period.max(took * REST));
+        *not_before = Some(now + rest);
+        rest
     }
 }
 

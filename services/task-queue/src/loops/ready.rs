@@ -1,9 +1,12 @@
 //! Keeps the ready queues in Redis in step with PostgreSQL: returns what was popped and never
 //! claimed, refills them when Redis lost them, and puts back what it forgot.
 
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use reeve_ids::{TaskId, TenantId, Uuid};
+use chrono::{DateTime, Utc};
+use reeve_ids::{TenantId, Uuid};
 use reeve_runtime::Progress;
 
 use super::pace::Pace;
@@ -15,8 +18,12 @@ use crate::storage::{self, LaneCount};
 
 /// Tasks that one page of a refill has.
 const PAGE: i64 = 5_000;
-/// Tasks of a lane that one comparison looks at.
-const SLICE: i64 = 5_000;
+/// Tasks at the head of each lane that a comparison looks at.
+const SLICE: usize = 1_000;
+/// Lanes that one comparison looks at; when there are more, they take turns.
+const LANES: usize = 64;
+/// Tasks that one comparison reads.
+const READ: i64 = 100_000;
 /// How long a replica may take for one page of a refill.
 const REBUILD_TURN: Duration = Duration::from_secs(30);
 
@@ -24,13 +31,19 @@ const REBUILD_TURN: Duration = Duration::from_secs(30);
 pub struct ReadySweep {
     shared: Shared,
     pace: Pace,
+    /// Which lane is compared whatever its count says.
+    turn: AtomicUsize,
 }
 
 impl ReadySweep {
     /// Over the service.
     pub fn new(shared: Shared) -> Self {
         let pace = Pace::new(shared.config.reconcile_period);
-        Self { shared, pace }
+        Self {
+            shared,
+            pace,
+            turn: AtomicUsize::new(0),
+        }
     }
 
     /// Looks once.
@@ -47,11 +60,22 @@ impl ReadySweep {
                 return Ok(Progress::Idle);
             }
         }
-        if let Err(error) = ready.sweep_granting(1_000).await {
-            tracing::debug!(%error, "popped tasks were not returned");
-        }
+        self.return_unclaimed().await;
         self.reconcile().await?;
         Ok(Progress::Idle)
+    }
+
+    async fn return_unclaimed(&self) {
+        let dispatch = &self.shared.dispatch;
+        match dispatch.ready().sweep_granting(1_000).await {
+            Ok(mut returned) => {
+                returned.sort_unstable_by(|left, right| left.lane.cmp(&right.lane));
+                for lane in returned.chunk_by(|left, right| left.lane == right.lane) {
+                    dispatch.ring(&LaneKey::named(&lane[0].lane), lane.len(), &[]);
+                }
+            }
+            Err(error) => tracing::debug!(%error, "popped tasks were not returned"),
+        }
     }
 
     async fn rebuild(&self) -> Result<Progress, Error> {
@@ -95,75 +119,114 @@ impl ReadySweep {
         }
     }
 
-    /// Compares counts, and where Redis has fewer, ids.
+    /// Compares counts, and where they differ, the ids at the head of the lane: what Redis forgot is
+    /// found before it would be its turn.
     async fn reconcile(&self) -> Result<(), Error> {
         let started = Instant::now();
         if !self.pace.allows(started) {
             return Ok(());
         }
         let shared = &self.shared;
-        // What became ready just now may be on its way.
-        let before = shared.clock.now() - span(shared.config.reconcile_period) / 2;
-        let counts = storage::ready_counts(shared.database.internal_pool(), before).await?;
+        let pool = shared.database.internal_pool();
+        let now = shared.clock.now();
+        let counts = storage::ready_counts(pool, now).await?;
         shared
             .metrics
             .ready
             .set(counts.iter().map(|count| count.tasks).sum());
-        let keys: Vec<_> = counts.iter().map(key).collect();
-        let held = match shared.dispatch.ready().lens(&keys).await {
-            Ok(held) => held,
-            Err(error) => {
-                tracing::debug!(%error, "the ready queues cannot be compared");
-                return Ok(());
-            }
-        };
-        for ((count, key), held) in counts.iter().zip(keys).zip(held) {
-            if i64::try_from(held).is_ok_and(|held| held < count.tasks) {
-                self.restore(count, key).await?;
-            }
+        match self.suspects(&counts).await {
+            Ok(suspects) => self.restore(&suspects, now).await?,
+            Err(error) => tracing::debug!(%error, "the ready queues cannot be compared"),
         }
         self.pace.took(Instant::now(), started.elapsed());
         Ok(())
     }
 
-    /// Puts back the first tasks of a lane that Redis does not have.
-    async fn restore(&self, count: &LaneCount, lane: LaneKey) -> Result<(), Error> {
-        let now = self.shared.clock.now();
-        let pool = self.shared.database.internal_pool();
-        let first = storage::ready_of_lane(pool, count, now, SLICE).await?;
-        let ids: Vec<String> = first.iter().map(|(id, _)| id.to_string()).collect();
-        let missing = match self
-            .shared
-            .dispatch
-            .ready()
-            .missing(lane.as_str(), &ids)
-            .await
-        {
-            Ok(missing) => missing,
-            Err(error) => {
-                tracing::debug!(%error, "a ready queue cannot be compared");
-                return Ok(());
-            }
-        };
-        let missing: std::collections::HashSet<_> = missing.into_iter().collect();
-        let tasks: Vec<_> = first
-            .iter()
-            .zip(&ids)
-            .filter(|(_, id)| missing.contains(id))
-            .map(|((id, score), _)| ReadyTask {
-                lane: lane.clone(),
-                id: TaskId::from_uuid(*id),
-                score: *score,
-                ready_time: now,
+    /// Lanes that may lack a task, each with the score up to which they are to be compared: those of
+    /// which Redis holds fewer than there are, and one in turn, since what is over and still in a
+    /// lane is counted, too.
+    async fn suspects<'a>(
+        &self,
+        counts: &'a [LaneCount],
+    ) -> Result<Vec<(&'a LaneCount, i64)>, reeve_redis::Error> {
+        let ready = self.shared.dispatch.ready();
+        let keys: Vec<_> = counts.iter().map(key).collect();
+        let held = ready.lens(&keys).await?;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let each = counts.iter().zip(keys).zip(held).enumerate();
+        let mut suspects: Vec<_> = each
+            .filter(|(at, ((count, _), held))| {
+                let fewer = i64::try_from(*held).is_ok_and(|held| held < count.tasks);
+                fewer || *at == turn % counts.len()
             })
+            .map(|(_, (lane, _))| lane)
             .collect();
-        if !tasks.is_empty() {
-            let forgotten = u64::try_from(tasks.len()).unwrap_or(u64::MAX);
-            self.shared.metrics.forgotten.inc_by(forgotten);
-            self.shared.dispatch.admit(&tasks).await;
+        if suspects.len() > LANES {
+            let first = turn.wrapping_mul(LANES) % suspects.len();
+            suspects.rotate_left(first);
+            suspects.truncate(LANES);
+        }
+        let (suspects, keys): (Vec<_>, Vec<_>) = suspects.into_iter().unzip();
+        let last = ready.scores_at(&keys, SLICE).await?;
+        let last = last.into_iter().map(|score| score.map_or(i64::MAX, whole));
+        Ok(suspects.into_iter().zip(last).collect())
+    }
+
+    /// Puts back what Redis does not have.
+    async fn restore(
+        &self,
+        suspects: &[(&LaneCount, i64)],
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        if suspects.is_empty() {
+            return Ok(());
+        }
+        let shared = &self.shared;
+        // What became ready just now may be on its way.
+        let before = now - span(shared.config.reconcile_period) / 2;
+        let pool = shared.database.internal_pool();
+        let rows = storage::ready_of_lanes(pool, suspects, before, now, READ).await?;
+        let mut lanes = BTreeMap::<LaneKey, Vec<ReadyTask>>::new();
+        for row in &rows {
+            let task = ReadyTask::from_row(row, now);
+            lanes.entry(task.lane.clone()).or_default().push(task);
+        }
+        for (lane, tasks) in lanes {
+            match self.missing(&lane, tasks).await {
+                Ok(missing) if missing.is_empty() => {}
+                Ok(missing) => {
+                    let forgotten = u64::try_from(missing.len()).unwrap_or(u64::MAX);
+                    shared.metrics.forgotten.inc_by(forgotten);
+                    shared.dispatch.admit(&missing).await;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a ready queue cannot be compared");
+                    return Ok(());
+                }
+            }
         }
         Ok(())
     }
+
+    async fn missing(
+        &self,
+        lane: &LaneKey,
+        mut tasks: Vec<ReadyTask>,
+    ) -> Result<Vec<ReadyTask>, reeve_redis::Error> {
+        let ids: Vec<String> = tasks.iter().map(|task| task.id.to_string()).collect();
+        let ready = self.shared.dispatch.ready();
+        let missing = ready.missing(lane.as_str(), &ids).await?;
+        let missing: HashSet<_> = missing.into_iter().collect();
+        let mut ids = ids.iter();
+        tasks.retain(|_| ids.next().is_some_and(|id| missing.contains(id)));
+        Ok(tasks)
+    }
+}
+
+/// A score as the table has it: milliseconds, far below where a double loses integers.
+#[allow(clippy::cast_possible_truncation)]
+fn whole(score: f64) -> i64 {
+    score as i64
 }
 
 fn key(count: &LaneCount) -> LaneKey {

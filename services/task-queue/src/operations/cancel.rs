@@ -43,7 +43,10 @@ async fn attempt(
 ) -> Result<(), Error> {
     let tenant = caller.tenant();
     let mut tx = shared.database.tenant(tenant).await?;
-    let row = storage::lock(&mut tx, &[id]).await?.into_iter().next();
+    let row = storage::lock(&mut tx, &[(tenant, id)])
+        .await?
+        .into_iter()
+        .next();
     let Some(row) = row.filter(|row| row.tenant_id == tenant.uuid()) else {
         return over(&mut tx, tenant, id).await;
     };
@@ -70,12 +73,6 @@ async fn cancel_waiting(
     actor: Actor,
 ) -> Result<(), Error> {
     let now = shared.clock.now();
-    let lane = crate::dispatch::LaneKey::new(
-        TenantId::from_uuid(row.tenant_id),
-        &row.facts.queue,
-        &row.capability,
-    );
-    let id = row.task_id.to_string();
     let settled = settling::decide(&row, Cause::Cancel, now)?;
     let cancel_reason = Some(reason.to_owned());
     let decision = settling::Decision {
@@ -89,9 +86,7 @@ async fn cancel_waiting(
     shared.append(&mut tx, effects.events).await?;
     tx.commit().await?;
     shared.wake.notify();
-    if let Err(error) = shared.dispatch.ready().remove(lane.as_str(), &[id]).await {
-        tracing::debug!(%error, "a cancelled task is dropped when it is popped");
-    }
+    shared.dispatch.withdraw(effects.gone);
     Ok(())
 }
 

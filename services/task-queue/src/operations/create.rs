@@ -14,6 +14,8 @@ use crate::lanes::{CreateGroup, Created};
 pub struct Creation {
     /// What is to be done.
     pub spec: Spec,
+    /// How large the spec was.
+    pub bytes: usize,
     /// The client's request id with the digest of the spec.
     pub request: Option<(String, Vec<u8>)>,
 }
@@ -77,6 +79,7 @@ fn new_task(queue: &Queue, caller: &Caller, creation: Creation) -> NewTask {
         id: TaskId::new(),
         tenant_id: caller.tenant(),
         spec: creation.spec,
+        bytes: creation.bytes,
         creator: domain::Actor {
             kind: match principal.kind {
                 reeve_auth::PrincipalKind::User => domain::ActorKind::User,

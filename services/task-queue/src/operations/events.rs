@@ -118,7 +118,11 @@ pub fn settled(
     if let Some(ready) = settled.ready_time {
         data.insert("ready_time".into(), json!(ready));
     }
-    if let Some(reason) = cancel_reason {
+    let rejection = settled
+        .error
+        .as_ref()
+        .filter(|_| settled.end == Some(AttemptEnd::Rejected));
+    if let Some(reason) = cancel_reason.or(rejection.map(|error| error.message.as_str())) {
         data.insert("reason".into(), json!(reason));
     }
     put_usage(&mut data, usage);

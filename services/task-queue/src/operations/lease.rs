@@ -1,5 +1,6 @@
 //! LeaseTasks, and the pull that it shares with the work stream.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,9 @@ use reeve_status::Fault;
 use tokio::time::{Instant, sleep};
 
 use crate::clients::AgentInfo;
-use crate::dispatch::LaneKey;
-use crate::lanes::{Grant, GrantItem, Granted};
+use crate::dispatch::{LaneKey, ReadyTask, Unsuited};
+use crate::lanes::{Grant, GrantItem, Leases};
+use crate::storage::PassedRow;
 use crate::{Error, Queue, storage};
 
 /// The most tasks that one pull takes.
@@ -62,25 +64,27 @@ pub async fn lease(
     ask: &LeaseAsk,
     most: usize,
     patience: Duration,
-) -> Result<Vec<Grant>, Fault> {
+) -> Result<Leases, Fault> {
     let agents = &queue.shared.agents;
     let mut agent = agents.active(ask.tenant_id, ask.agent_id).await?;
     if patience.is_zero() {
         return pull(queue, ask, &agent, most).await;
     }
-    let deadline = Instant::now() + patience.min(time_to_answer());
-    let mut waiter = queue.shared.dispatch.wait(&ask.lanes(&agent));
+    let left = CallContext::current().and_then(|call| call.remaining());
+    let deadline = Instant::now() + wait_within(patience, left);
+    let dispatch = &queue.shared.dispatch;
+    let mut waiter = dispatch.wait(ask.agent_id, &ask.lanes(&agent));
     loop {
         waiter.arm();
-        let grants = pull(queue, ask, &agent, most).await?;
-        if !grants.is_empty() {
-            waiter.disarm();
-            hand_on(queue, &grants, most);
-            return Ok(grants);
+        let leases = pull(queue, ask, &agent, most).await?;
+        waiter.looked();
+        if !leases.is_empty() {
+            hand_on(queue, &leases, most);
+            return Ok(leases);
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() || queue.shared.drain.is_cancelled() {
-            return Ok(grants);
+            return Ok(leases);
         }
         tokio::select! {
             () = waiter.woken() => {}
@@ -90,27 +94,24 @@ pub async fn lease(
         let now = agents.active(ask.tenant_id, ask.agent_id).await?;
         if now != agent {
             agent = now;
-            waiter = queue.shared.dispatch.wait(&ask.lanes(&agent));
+            waiter = dispatch.wait(ask.agent_id, &ask.lanes(&agent));
         }
     }
 }
 
-/// How long the call may wait and still answer before its deadline.
-fn time_to_answer() -> Duration {
-    let left = CallContext::current().and_then(|call| call.remaining());
-    left.map_or(Duration::from_secs(3_600), |left| {
-        left.saturating_sub(ANSWER)
-    })
+/// How long a call may wait of which the caller waits for so long, and still answer.
+fn wait_within(patience: Duration, left: Option<Duration>) -> Duration {
+    left.map_or(patience, |left| patience.min(left.saturating_sub(ANSWER)))
 }
 
 /// Who got all that it asked for may have left something for the next.
-pub fn hand_on(queue: &Queue, grants: &[Grant], most: usize) {
-    if grants.len() < most {
+pub fn hand_on(queue: &Queue, leases: &Leases, most: usize) {
+    if leases.len() < most {
         return;
     }
-    if let Some(Grant { task, .. }) = grants.last() {
+    if let Some(Grant { task, .. }) = leases.grants().last() {
         let lane = LaneKey::new(task.tenant_id, &task.spec.queue, &task.spec.capability);
-        queue.shared.dispatch.ring(&lane, 1);
+        queue.shared.dispatch.ring(&lane, 1, &[]);
     }
 }
 
@@ -123,10 +124,10 @@ pub async fn pull(
     ask: &LeaseAsk,
     agent: &Arc<AgentInfo>,
     most: usize,
-) -> Result<Vec<Grant>, Fault> {
+) -> Result<Leases, Fault> {
     let mut lanes = ask.lanes(agent);
     if lanes.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Leases::default());
     }
     // A pop empties the first lane first; turning them gives every lane its turn.
     let turn = rand::random_range(0..lanes.len());
@@ -142,28 +143,28 @@ pub async fn pull(
             }
         };
         if popped.is_empty() {
-            break Ok(Vec::new());
+            break Ok(Leases::default());
         }
         match claim(queue, ask, popped, &mut unsuited).await {
             // All of it was stale or not for this agent: there may be more behind.
-            Ok(grants) if grants.is_empty() => {}
+            Ok(leases) if leases.is_empty() => {}
             other => break other,
         }
     };
-    if !unsuited.is_empty() {
-        queue.shared.dispatch.settle(Vec::new(), unsuited);
-    }
+    queue.shared.dispatch.pass_on(unsuited);
     pulled
 }
 
 /// Claims what was popped. Popped tasks that are not to be had are forgotten; those that are for
-/// other agents are put aside.
+/// other agents are put aside, and those whose time has not come wait for it: the clock of the
+/// replica that put them into their lane is ahead of this one's.
 async fn claim(
     queue: &Queue,
     ask: &LeaseAsk,
     popped: Vec<Popped>,
-    unsuited: &mut Vec<Popped>,
-) -> Result<Vec<Grant>, Fault> {
+    unsuited: &mut Vec<Unsuited>,
+) -> Result<Leases, Fault> {
+    let dispatch = &queue.shared.dispatch;
     let ids = popped
         .iter()
         .filter_map(|one| one.id.parse().ok())
@@ -171,20 +172,37 @@ async fn claim(
     let granted = match queue.lanes.grant.submit(ask.item(ids)).await {
         Ok(granted) => granted,
         Err(fault) => {
-            queue.shared.dispatch.settle(Vec::new(), popped);
+            dispatch.give_back(popped);
             return Err(fault);
         }
     };
-    let Granted {
-        grants,
-        unsuited: others,
-    } = granted;
-    let (aside, done): (Vec<_>, Vec<_>) = popped
+    let now = queue.shared.clock.now();
+    let mut passed: HashMap<String, PassedRow> = granted
+        .passed
         .into_iter()
-        .partition(|one| one.id.parse().is_ok_and(|id| others.contains(&id)));
-    unsuited.extend(aside);
-    queue.shared.dispatch.settle(done, Vec::new());
-    Ok(grants)
+        .map(|row| (TaskId::from_uuid(row.ready.task_id).to_string(), row))
+        .collect();
+    let (mut done, mut later) = (Vec::with_capacity(popped.len()), Vec::new());
+    for popped in popped {
+        match passed.remove(&popped.id) {
+            Some(row) if row.ready_time <= now => {
+                let shunned = row
+                    .rejected_by
+                    .into_iter()
+                    .map(AgentId::from_uuid)
+                    .collect();
+                unsuited.push(Unsuited { popped, shunned });
+            }
+            Some(row) => {
+                later.push(ReadyTask::from_row(&row.ready, row.ready_time));
+                done.push(popped);
+            }
+            None => done.push(popped),
+        }
+    }
+    dispatch.confirm(done);
+    dispatch.announce(later);
+    Ok(granted.leases)
 }
 
 /// Takes the first ready tasks from the table, one agent at a time: each look reads every task that
@@ -194,7 +212,7 @@ async fn pick(
     ask: &LeaseAsk,
     agent: &AgentInfo,
     most: usize,
-) -> Result<Vec<Grant>, Fault> {
+) -> Result<Leases, Fault> {
     let _turn = queue.picking.lock().await;
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
     let now = queue.shared.clock.now();
@@ -205,9 +223,9 @@ async fn pick(
         .await
         .map_err(|e: Error| Fault::from(e))?;
     if ids.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Leases::default());
     }
-    Ok(queue.lanes.grant.submit(ask.item(ids)).await?.grants)
+    Ok(queue.lanes.grant.submit(ask.item(ids)).await?.leases)
 }
 
 impl LeaseAsk {
@@ -220,5 +238,22 @@ impl LeaseAsk {
             start: self.start,
             task_ids,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_ends_before_the_calls_deadline() {
+        let seconds = Duration::from_secs;
+        assert_eq!(wait_within(seconds(20), None), seconds(20));
+        assert_eq!(wait_within(seconds(20), Some(seconds(60))), seconds(20));
+        assert_eq!(
+            wait_within(seconds(20), Some(seconds(10))),
+            seconds(10) - ANSWER
+        );
+        assert_eq!(wait_within(seconds(20), Some(ANSWER / 2)), Duration::ZERO);
     }
 }

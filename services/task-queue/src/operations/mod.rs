@@ -15,6 +15,6 @@ pub use cancel::cancel;
 pub use create::{Creation, create, create_batch};
 pub use lease::{LeaseAsk, hand_on, lease, pull};
 pub use read::{get, list};
-pub use report::{Failure, Report};
+pub use report::{Failure, Rejection, Report};
 pub use retry::retry;
 pub use watch::{Change, Watch};

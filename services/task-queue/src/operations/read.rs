@@ -42,7 +42,18 @@ pub async fn list(
 ) -> Result<Vec<Task>, Fault> {
     let read = async {
         let mut tx = queue.shared.database.tenant(tenant).await?;
-        let tasks = storage::list(&mut tx, tenant, filter, after, full, limit).await?;
+        let (mut tasks, mut after) = (Vec::new(), after);
+        loop {
+            let left = limit - i64::try_from(tasks.len()).unwrap_or(limit);
+            let listed = storage::list(&mut tx, tenant, filter, after, full, left).await?;
+            tasks.extend(listed.tasks);
+            after = listed.next;
+            // In place of those that could not be read.
+            let enough = i64::try_from(tasks.len()).is_ok_and(|tasks| tasks >= limit);
+            if enough || after.is_none() {
+                break;
+            }
+        }
         tx.commit().await?;
         Ok::<_, Error>(tasks)
     };

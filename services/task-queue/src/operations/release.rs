@@ -1,7 +1,7 @@
 //! What the end of a task means for those that wait for it.
 
 use chrono::{DateTime, Utc};
-use reeve_ids::{TaskId, Uuid};
+use reeve_ids::{TaskId, TenantId};
 use sqlx::PgConnection;
 
 use crate::Error;
@@ -13,7 +13,7 @@ use crate::storage::{self, Unblocked};
 /// When the database refuses.
 pub async fn after_completion(
     connection: &mut PgConnection,
-    completed: &[Uuid],
+    completed: &[(TenantId, TaskId)],
     now: DateTime<Utc>,
 ) -> Result<Vec<Unblocked>, Error> {
     if completed.is_empty() {
@@ -23,6 +23,5 @@ pub async fn after_completion(
     if waiting.is_empty() {
         return Ok(Vec::new());
     }
-    let tasks: Vec<TaskId> = waiting.into_iter().map(|(_, task)| task).collect();
-    storage::unblock(connection, &tasks, now).await
+    storage::unblock(connection, &waiting, now).await
 }

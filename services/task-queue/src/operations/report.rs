@@ -129,8 +129,8 @@ impl Report<'_> {
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED when the lane is full, UNAVAILABLE when PostgreSQL is away.
-    pub async fn reject(&self, tokens: &[LeaseToken]) -> Answers<EndedAs> {
-        let ids: Vec<_> = tokens.iter().map(|token| token.task_id).collect();
+    pub async fn reject(&self, rejections: Vec<Rejection>) -> Answers<EndedAs> {
+        let ids: Vec<_> = rejections.iter().map(|one| one.token.task_id).collect();
         let mut tx = self
             .queue
             .shared
@@ -140,8 +140,8 @@ impl Report<'_> {
             .map_err(crate::Error::from)?;
         let tasks = storage::get(&mut tx, self.tenant_id, &ids, false).await?;
         tx.commit().await.map_err(crate::Error::from)?;
-        let mut ends = Vec::with_capacity(tokens.len());
-        for token in tokens {
+        let mut ends = Vec::with_capacity(rejections.len());
+        for Rejection { token, reason } in rejections {
             let task = tasks.iter().find(|task| task.id == token.task_id);
             let eligible = match task {
                 Some(task) => {
@@ -151,7 +151,7 @@ impl Report<'_> {
                 None => None,
             };
             let eligible = eligible.map(|agents| agents.to_vec());
-            ends.push(self.end(*token, Ender::Reject { eligible }));
+            ends.push(self.end(token, Ender::Reject { reason, eligible }));
         }
         self.settle(ends).await
     }
@@ -187,6 +187,15 @@ impl Report<'_> {
         };
         Ok(answers.into_iter().zip(tokens).map(certain).collect())
     }
+}
+
+/// A task that a holder turns down.
+#[derive(Debug, Clone)]
+pub struct Rejection {
+    /// The lease.
+    pub token: LeaseToken,
+    /// Why, for people; may be empty.
+    pub reason: String,
 }
 
 /// A failure that a holder reports.

@@ -11,6 +11,9 @@ use crate::dispatch::ReadyTask;
 use crate::domain::{State, Task};
 use crate::{Error, Queue, storage};
 
+/// The kind of origin whose owner retries by itself.
+const WORKFLOW: &str = "workflow";
+
 /// Puts a dead letter back to PENDING.
 ///
 /// # Errors
@@ -39,6 +42,17 @@ async fn attempt(
         return Err(Error::EtagMismatch {
             task_id: id,
             version: task.version,
+        });
+    }
+    if let Some(origin) = task
+        .spec
+        .origin
+        .clone()
+        .filter(|origin| origin.kind == WORKFLOW)
+    {
+        return Err(Error::OwnRetries {
+            task_id: id,
+            execution: origin.resource_id,
         });
     }
     if !task.state.is_ended() {

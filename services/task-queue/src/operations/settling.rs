@@ -1,8 +1,10 @@
 //! Writing what the domain decided about locked runs, and what follows from it.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use reeve_events::{Actor, NewEvent};
-use reeve_ids::{TaskId, TenantId, Uuid};
+use reeve_ids::{AgentId, TaskId, TenantId, Uuid};
 use sqlx::PgConnection;
 
 use super::events;
@@ -33,6 +35,8 @@ pub struct Effects {
     pub events: Vec<NewEvent>,
     /// To be announced.
     pub ready: Vec<ReadyTask>,
+    /// To be taken out of the ready queues: they ended while they waited.
+    pub gone: Vec<(LaneKey, TaskId)>,
     /// Whether a budget has to be asked.
     pub unadmitted: bool,
     /// Agents that lost a task to a cancellation or a lapse.
@@ -63,12 +67,15 @@ async fn write_wave(
     now: DateTime<Utc>,
     effects: &mut Effects,
 ) -> Result<(), Error> {
+    let silent = decisions.iter().filter(|decision| decision.says_nothing());
+    let silent: Vec<_> = silent.map(|decision| &decision.row).collect();
+    let reported = storage::progress_usage(connection, &silent).await?;
     let mut requeues = Vec::new();
     let mut endings = Vec::new();
     for decision in decisions {
-        let usage = decision.all_usage();
+        let usage = decision.all_usage(&reported);
         if decision.settled.state == State::Pending {
-            requeues.push(decision.requeue(now)?);
+            requeues.push(decision.requeue(usage, now)?);
         } else {
             let cancel_reason = decision.cancel_reason();
             let Decision { row, settled, .. } = decision;
@@ -89,6 +96,9 @@ async fn write_wave(
         effects
             .events
             .push(events::settled(row, settled, usage, reason, actor, now));
+        if decision.settled.state.is_ended() && row.state == State::Pending.number() {
+            effects.gone.push((row.lane(), decision.task().1));
+        }
         if let Some(agent) = row.agent_id.filter(|_| row.lease_until.is_some()) {
             effects
                 .bereft
@@ -113,20 +123,19 @@ async fn orphans(
     decisions: &[Decision],
     now: DateTime<Utc>,
 ) -> Result<Vec<Decision>, Error> {
-    let ended: Vec<Uuid> = decisions
+    let ended: Vec<_> = decisions
         .iter()
         .filter(|decision| decision.settled.state.is_ended())
-        .map(|decision| decision.row.task_id)
+        .map(Decision::task)
         .collect();
     if ended.is_empty() {
         return Ok(Vec::new());
     }
     let waiting = storage::dependents(connection, &ended).await?;
-    let tasks: Vec<TaskId> = waiting.into_iter().map(|(_, task)| task).collect();
-    if tasks.is_empty() {
+    if waiting.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = storage::lock(connection, &tasks).await?;
+    let rows = storage::lock(connection, &waiting).await?;
     rows.into_iter()
         .filter(|row| row.state == State::Pending.number() && row.blocked_by > 0)
         .map(|row| {
@@ -153,10 +162,22 @@ pub fn decide(row: &LockedRow, cause: Cause, now: DateTime<Utc>) -> Result<Settl
 }
 
 impl Decision {
+    fn task(&self) -> (TenantId, TaskId) {
+        (
+            TenantId::from_uuid(self.row.tenant_id),
+            TaskId::from_uuid(self.row.task_id),
+        )
+    }
+
+    /// Whether an attempt ends without a word on what it consumed.
+    fn says_nothing(&self) -> bool {
+        self.settled.end.is_some() && self.usage.is_none()
+    }
+
     /// What the attempt consumed: what its end says, else what progress said.
-    fn all_usage(&self) -> Option<&Vec<Usage>> {
+    fn all_usage<'a>(&'a self, reported: &'a HashMap<Uuid, Vec<Usage>>) -> Option<&'a Vec<Usage>> {
         let own = self.usage.as_ref();
-        own.or_else(|| self.row.progress_usage.as_ref().map(|usage| &usage.0))
+        own.or_else(|| reported.get(&self.row.task_id))
             .filter(|usage| !usage.is_empty() && self.settled.end.is_some())
     }
 
@@ -168,7 +189,11 @@ impl Decision {
             .filter(|_| self.settled.state == State::Cancelled)
     }
 
-    fn requeue(&self, now: DateTime<Utc>) -> Result<Requeue<'_>, Error> {
+    fn requeue<'a>(
+        &'a self,
+        usage: Option<&'a Vec<Usage>>,
+        now: DateTime<Utc>,
+    ) -> Result<Requeue<'a>, Error> {
         let Self { row, settled, .. } = self;
         let ready = settled.ready_time.unwrap_or(now);
         let priority = storage::priority(row.task_id, row.priority)?;
@@ -192,20 +217,29 @@ impl Decision {
             admission,
             start_deadline: wait.map(|span| ready + span),
             rejected: settled.end == Some(AttemptEnd::Rejected),
-            usage: self.all_usage(),
+            usage,
         })
+    }
+}
+
+impl LockedRow {
+    fn lane(&self) -> LaneKey {
+        let tenant = TenantId::from_uuid(self.tenant_id);
+        LaneKey::new(tenant, &self.facts.queue, &self.capability)
     }
 }
 
 impl Requeue<'_> {
     fn ready_task(&self, now: DateTime<Utc>) -> ReadyTask {
         let row = self.row;
-        let tenant = TenantId::from_uuid(row.tenant_id);
+        let rejected = row.agent_id.filter(|_| self.rejected);
+        let shunned = row.rejected_by.iter().copied().chain(rejected);
         ReadyTask {
-            lane: LaneKey::new(tenant, &row.facts.queue, &row.capability),
+            lane: row.lane(),
             id: TaskId::from_uuid(row.task_id),
             score: self.order_score,
             ready_time: self.settled.ready_time.unwrap_or(now),
+            shunned: shunned.map(AgentId::from_uuid).collect(),
         }
     }
 }

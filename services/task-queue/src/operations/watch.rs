@@ -1,6 +1,6 @@
 //! WatchTasks: tasks as the service's own log says that they change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use reeve_events::{Event, Log};
@@ -14,24 +14,53 @@ use crate::{Error, Queue};
 
 /// Events that one look reads, across all tenants.
 const BATCH: usize = 500;
+/// Tasks that are in memory at a time: with their bodies they are large.
+const AT_ONCE: usize = 100;
 /// How often the log is looked at without a wake-up: a relay of another replica may have grown it.
 const POLL: Duration = Duration::from_millis(500);
 /// How long a watch may send nothing before it moves the client's cursor.
 const BOOKMARK: Duration = Duration::from_secs(10);
 /// Tasks of the present that a watch begins with.
-pub const SNAPSHOT: i64 = 1_000;
+const SNAPSHOT: usize = 1_000;
 
 /// One thing to tell the client.
 #[derive(Debug)]
 pub struct Change {
-    /// Where to resume.
-    pub cursor: i64,
+    /// Where to resume; nothing inside the snapshot, which can only be begun again.
+    pub cursor: Option<i64>,
     /// The task; nothing when only the cursor moves.
     pub task: Option<Task>,
     /// What happened to it; empty in the snapshot.
     pub event_type: String,
     /// Whether it belongs to the snapshot.
     pub snapshot: bool,
+}
+
+impl Change {
+    /// Moves the cursor and says nothing else.
+    fn mark(cursor: i64, snapshot: bool) -> Self {
+        Self {
+            cursor: Some(cursor),
+            task: None,
+            event_type: String::new(),
+            snapshot,
+        }
+    }
+}
+
+/// What of the snapshot is to be told.
+#[derive(Debug)]
+struct Beginning {
+    after: Option<TaskId>,
+    left: usize,
+}
+
+/// A change that was read from the log.
+#[derive(Debug)]
+struct Noted {
+    task: TaskId,
+    sequence: i64,
+    event_type: String,
 }
 
 /// One watch.
@@ -42,6 +71,8 @@ pub struct Watch {
     tenant: TenantId,
     filter: Filter,
     full: bool,
+    beginning: Option<Beginning>,
+    noted: VecDeque<Noted>,
     cursor: i64,
     /// Whether the client resumes, so that a gap means that events are gone.
     resumes: bool,
@@ -49,7 +80,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A watch from a cursor, or from the present; then also the snapshot.
+    /// A watch from a cursor, or from the present.
     ///
     /// # Errors
     /// UNAVAILABLE.
@@ -59,7 +90,7 @@ impl Watch {
         filter: Filter,
         full: bool,
         cursor: Option<i64>,
-    ) -> Result<(Self, Vec<Change>), Fault> {
+    ) -> Result<Self, Fault> {
         let log = Log::new(queue.shared.database.clone());
         // Subscribed before the log is read, so that no growth is missed.
         let head = queue.shared.wake.head();
@@ -67,30 +98,23 @@ impl Watch {
             Some(cursor) => cursor,
             None => log.last_sequence().await.map_err(Error::from)?,
         };
-        let mut snapshot = Vec::new();
-        if cursor.is_none() {
-            let tasks = super::list(queue, tenant, &filter, None, full, SNAPSHOT).await?;
-            let change = |task| Change {
-                cursor: start,
-                task,
-                event_type: String::new(),
-                snapshot: true,
-            };
-            snapshot.extend(tasks.into_iter().map(Some).map(change));
-            snapshot.push(change(None));
-        }
-        let watch = Self {
+        let beginning = cursor.is_none().then_some(Beginning {
+            after: None,
+            left: SNAPSHOT,
+        });
+        Ok(Self {
             queue: queue.clone(),
             log,
             head,
             tenant,
             filter,
             full,
+            beginning,
+            noted: VecDeque::new(),
             cursor: start,
             resumes: cursor.is_some(),
             told: tokio::time::Instant::now(),
-        };
-        Ok((watch, snapshot))
+        })
     }
 
     /// Waits for changes.
@@ -99,34 +123,64 @@ impl Watch {
     /// UNAVAILABLE; OUT_OF_RANGE when the cursor's events are not kept any more.
     pub async fn next(&mut self) -> Result<Vec<Change>, Fault> {
         loop {
-            let events = self
-                .log
-                .read_after(self.cursor, BATCH)
-                .await
-                .map_err(Error::from)?;
-            if let Some(last) = events.last().map(|event| event.sequence) {
-                self.check_gap(&events)?;
-                let changes = self.changes(&events).await?;
-                self.cursor = last;
-                if !changes.is_empty() {
-                    self.told = tokio::time::Instant::now();
-                    return Ok(changes);
-                }
-            } else {
-                // Whether woken or not, the log is looked at.
-                let _ = tokio::time::timeout(POLL, self.head.changed()).await;
-            }
-            if self.told.elapsed() >= BOOKMARK {
+            let changes = match self.beginning.take() {
+                Some(beginning) => self.begin_with(beginning).await?,
+                None if self.noted.is_empty() => self.look().await?,
+                None => self.changes().await?,
+            };
+            if !changes.is_empty() {
                 self.told = tokio::time::Instant::now();
-                let (cursor, event_type) = (self.cursor, String::new());
-                return Ok(vec![Change {
-                    cursor,
-                    task: None,
-                    event_type,
-                    snapshot: false,
-                }]);
+                return Ok(changes);
             }
         }
+    }
+
+    /// The next part of the snapshot.
+    async fn begin_with(&mut self, beginning: Beginning) -> Result<Vec<Change>, Fault> {
+        let Beginning { after, left } = beginning;
+        let (queue, size) = (&self.queue, left.min(AT_ONCE));
+        let limit = i64::try_from(size).unwrap_or(i64::MAX);
+        let tasks = super::list(queue, self.tenant, &self.filter, after, self.full, limit).await?;
+        let left = left - tasks.len();
+        if tasks.len() == size && left > 0 {
+            let after = tasks.last().map(|task| task.id);
+            self.beginning = Some(Beginning { after, left });
+        }
+        let change = |task| Change {
+            cursor: None,
+            task: Some(task),
+            event_type: String::new(),
+            snapshot: true,
+        };
+        let mut changes: Vec<_> = tasks.into_iter().map(change).collect();
+        if self.beginning.is_none() {
+            changes.push(Change::mark(self.cursor, true));
+        }
+        Ok(changes)
+    }
+
+    /// Reads the log, or waits until it may have grown.
+    async fn look(&mut self) -> Result<Vec<Change>, Fault> {
+        let events = self.read_log().await?;
+        if let Some(last) = events.last().map(|event| event.sequence) {
+            self.check_gap(&events)?;
+            self.note(events);
+            self.cursor = last;
+        } else {
+            // Whether woken or not, the log is looked at.
+            let _ = tokio::time::timeout(POLL, self.head.changed()).await;
+        }
+        if self.noted.is_empty() && self.told.elapsed() >= BOOKMARK {
+            return Ok(vec![Change::mark(self.cursor, false)]);
+        }
+        Ok(Vec::new())
+    }
+
+    /// However many watch, the connections are there for the lanes first.
+    async fn read_log(&self) -> Result<Vec<Event>, Fault> {
+        let _turn = self.queue.shared.log_readers.acquire().await;
+        let events = self.log.read_after(self.cursor, BATCH).await;
+        Ok(events.map_err(Error::from)?)
     }
 
     /// Numbers have no gaps, so one right after the cursor means that the log was cut.
@@ -143,39 +197,48 @@ impl Watch {
         Ok(())
     }
 
-    /// The tasks that some events are about, as they are now, each once, in order of its last event.
-    async fn changes(&self, events: &[Event]) -> Result<Vec<Change>, Fault> {
+    /// Notes the tasks that some events are about, each once, in order of its last event.
+    fn note(&mut self, events: Vec<Event>) {
         let tenant = self.tenant.to_string();
-        let mut last = BTreeMap::<TaskId, &Event>::new();
+        let mut last = BTreeMap::<TaskId, Noted>::new();
         for event in events {
             let ours = event.tenant_id == tenant && event.resource_type == "task";
-            if let Some(id) = ours.then(|| event.resource_id.parse().ok()).flatten() {
-                last.insert(id, event);
+            if let Some(task) = ours.then(|| event.resource_id.parse().ok()).flatten() {
+                let noted = Noted {
+                    task,
+                    sequence: event.sequence,
+                    event_type: event.r#type,
+                };
+                last.insert(task, noted);
             }
         }
-        if last.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ids: Vec<_> = last.keys().copied().collect();
-        let mut changes = Vec::new();
-        for task in self.read(&ids).await? {
-            let Some(event) = last.get(&task.id).filter(|_| self.filter.chooses(&task)) else {
-                continue;
-            };
-            changes.push(Change {
-                cursor: event.sequence,
+        let mut noted: Vec<_> = last.into_values().collect();
+        noted.sort_by_key(|noted| noted.sequence);
+        self.noted.extend(noted);
+    }
+
+    /// The next tasks that were noted, as they are now.
+    async fn changes(&mut self) -> Result<Vec<Change>, Fault> {
+        let count = self.noted.len().min(AT_ONCE);
+        let noted: Vec<_> = self.noted.drain(..count).collect();
+        let ids: Vec<_> = noted.iter().map(|noted| noted.task).collect();
+        let tasks = self.read(&ids).await?.into_iter();
+        let mut tasks: BTreeMap<_, _> = tasks.map(|task| (task.id, task)).collect();
+        let changes = noted.into_iter().filter_map(|noted| {
+            let task = tasks.remove(&noted.task)?;
+            self.filter.chooses(&task).then_some(Change {
+                cursor: Some(noted.sequence),
                 task: Some(task),
-                event_type: event.r#type.clone(),
+                event_type: noted.event_type,
                 snapshot: false,
-            });
-        }
-        changes.sort_by_key(|change| change.cursor);
-        Ok(changes)
+            })
+        });
+        Ok(changes.collect())
     }
 
     async fn read(&self, ids: &[TaskId]) -> Result<Vec<Task>, Error> {
         let mut tx = self.queue.shared.database.tenant(self.tenant).await?;
-        let tasks = storage::get(&mut tx, self.tenant, ids, self.full).await?;
+        let tasks = storage::get_readable(&mut tx, self.tenant, ids, self.full).await?;
         tx.commit().await?;
         Ok(tasks)
     }

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json as Stored;
 
 use super::Details;
+use super::dependencies::columns;
 use crate::Error;
 use crate::domain::NewTask;
 
@@ -97,40 +98,47 @@ pub async fn claim_requests(
         .collect())
 }
 
-/// Which of these tasks exist in their tenants.
+/// Gives the request ids of these tasks back.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn unclaim_requests(
+    connection: &mut PgConnection,
+    tasks: &[&NewTask],
+) -> Result<(), Error> {
+    let claimed = tasks.iter().filter_map(|task| {
+        let (request_id, _) = task.request.as_ref()?;
+        Some((task.tenant_id.uuid(), request_id.as_str(), task.id.uuid()))
+    });
+    let claimed: Vec<_> = claimed.collect();
+    if claimed.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(include_str!("queries/task_request/unclaim.sql"))
+        .bind(claimed.iter().map(|one| one.0).collect::<Vec<_>>())
+        .bind(claimed.iter().map(|one| one.1).collect::<Vec<_>>())
+        .bind(claimed.iter().map(|one| one.2).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Which of these tasks exist, each in its tenant.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn existing_tasks(
     connection: &mut PgConnection,
     tasks: &[(TenantId, TaskId)],
-) -> Result<Vec<TaskId>, Error> {
-    let ids: Vec<Uuid> = sqlx::query_scalar(include_str!("queries/task/existing.sql"))
-        .bind(tasks.iter().map(|(_, id)| id.uuid()).collect::<Vec<_>>())
-        .bind(
-            tasks
-                .iter()
-                .map(|(tenant, _)| tenant.uuid())
-                .collect::<Vec<_>>(),
-        )
+) -> Result<Vec<(TenantId, TaskId)>, Error> {
+    let (tenants, tasks) = columns(tasks);
+    let found: Vec<(Uuid, Uuid)> = sqlx::query_as(include_str!("queries/task/existing.sql"))
+        .bind(tasks)
+        .bind(tenants)
         .fetch_all(connection)
         .await?;
-    Ok(ids.into_iter().map(TaskId::from_uuid).collect())
-}
-
-/// Which of these tasks are not over; they stay so until the transaction ends.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn hold_dependencies(
-    connection: &mut PgConnection,
-    tasks: &[TaskId],
-) -> Result<Vec<TaskId>, Error> {
-    let ids: Vec<Uuid> = sqlx::query_scalar(include_str!("queries/task_dependency/hold.sql"))
-        .bind(tasks.iter().map(|id| id.uuid()).collect::<Vec<_>>())
-        .fetch_all(connection)
-        .await?;
-    Ok(ids.into_iter().map(TaskId::from_uuid).collect())
+    let pair = |(tenant, task)| (TenantId::from_uuid(tenant), TaskId::from_uuid(task));
+    Ok(found.into_iter().map(pair).collect())
 }
 
 /// Stores tasks, each with how many of its dependencies are not complete.

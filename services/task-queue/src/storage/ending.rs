@@ -1,5 +1,6 @@
 //! How attempts and tasks end, and how dead letters run again.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
@@ -8,8 +9,8 @@ use serde_json::Value as Json;
 use sqlx::PgConnection;
 use sqlx::types::Json as Stored;
 
+use super::dependencies::columns;
 use super::rows::{CompletedRow, EndedRow, LockedRow, OutcomeRow, ReadyRow};
-use super::sweep::Unblocked;
 use crate::Error;
 use crate::domain::{Admission, LeaseToken, Settled, State, Task, TaskError, Usage, completable};
 
@@ -26,6 +27,8 @@ pub struct Completion {
     pub message: String,
     /// What it consumed; nothing: what progress said.
     pub usage: Option<Vec<Usage>>,
+    /// How large the report was.
+    pub bytes: usize,
 }
 
 /// Completes tasks; those that are not returned were not held under these tokens.
@@ -121,13 +124,36 @@ pub async fn ended_attempts(
 /// When the database refuses.
 pub async fn lock(
     connection: &mut PgConnection,
-    tasks: &[TaskId],
+    tasks: &[(TenantId, TaskId)],
 ) -> Result<Vec<LockedRow>, Error> {
+    let (tenants, tasks) = columns(tasks);
     let rows = sqlx::query_as(include_str!("queries/task_run/lock.sql"))
-        .bind(tasks.iter().map(|task| task.uuid()).collect::<Vec<_>>())
+        .bind(tasks)
+        .bind(tenants)
         .fetch_all(connection)
         .await?;
     Ok(rows)
+}
+
+/// What attempts that are locked said with progress that they consumed.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn progress_usage(
+    connection: &mut PgConnection,
+    rows: &[&LockedRow],
+) -> Result<HashMap<Uuid, Vec<Usage>>, Error> {
+    if rows.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found: Vec<(Uuid, Stored<Vec<Usage>>)> =
+        sqlx::query_as(include_str!("queries/task_progress/usage.sql"))
+            .bind(rows.iter().map(|row| row.task_id).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.tenant_id).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.fence).collect::<Vec<_>>())
+            .fetch_all(connection)
+            .await?;
+    Ok(found.into_iter().map(|(id, usage)| (id, usage.0)).collect())
 }
 
 /// A locked run that goes back to PENDING.
@@ -353,57 +379,6 @@ fn error_columns<'a>(errors: &[Option<&'a TaskError>]) -> ErrorColumns<'a> {
             .map(|error| error.and_then(|error| error.details.as_ref()))
             .collect(),
     )
-}
-
-/// Who waits for these tasks, as (dependency, waiting task).
-///
-/// # Errors
-/// When the database refuses.
-pub async fn dependents(
-    connection: &mut PgConnection,
-    tasks: &[Uuid],
-) -> Result<Vec<(TaskId, TaskId)>, Error> {
-    let rows: Vec<(Uuid, Uuid, Uuid)> =
-        sqlx::query_as(include_str!("queries/task_dependency/dependents.sql"))
-            .bind(tasks)
-            .fetch_all(connection)
-            .await?;
-    let pair = |(on, task, _)| (TaskId::from_uuid(on), TaskId::from_uuid(task));
-    Ok(rows.into_iter().map(pair).collect())
-}
-
-/// One dependency of each of these tasks is complete; a task may be named several times.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn unblock(
-    connection: &mut PgConnection,
-    tasks: &[TaskId],
-    now: DateTime<Utc>,
-) -> Result<Vec<Unblocked>, Error> {
-    let rows = sqlx::query_as(include_str!("queries/task_run/unblock.sql"))
-        .bind(tasks.iter().map(|task| task.uuid()).collect::<Vec<_>>())
-        .bind(now)
-        .fetch_all(connection)
-        .await?;
-    Ok(rows)
-}
-
-/// How some tasks ended; those that are not over are left out.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn end_states(
-    connection: &mut PgConnection,
-    tasks: &[TaskId],
-) -> Result<Vec<(TaskId, State)>, Error> {
-    let rows: Vec<(Uuid, i16)> = sqlx::query_as(include_str!("queries/task_outcome/states.sql"))
-        .bind(tasks.iter().map(|task| task.uuid()).collect::<Vec<_>>())
-        .fetch_all(connection)
-        .await?;
-    rows.into_iter()
-        .map(|(id, number)| Ok((TaskId::from_uuid(id), super::state(id, number)?)))
-        .collect()
 }
 
 /// Takes a dead letter's outcome away; nothing when the task is no dead letter.

@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use reeve_ids::{AgentId, TaskId, TenantId, Uuid};
 use serde_json::Value as Json;
 use sqlx::types::Json as Stored;
-use sqlx::{FromRow, PgConnection};
+use sqlx::{FromRow, PgConnection, Row as _};
 
-use super::rows::{AdvancedRow, GrantRow};
+use super::rows::{AdvancedRow, GrantRow, PassedRow};
 use crate::Error;
 use crate::domain::{LeaseToken, State, Task, Usage};
 
@@ -27,17 +27,25 @@ pub struct GrantAsk {
     pub fence_step: i64,
 }
 
-/// Leases what can be leased: the tasks with their tokens and checkpoints, in order of priority and
-/// age.
+/// What a statement leased.
+#[derive(Debug, Default)]
+pub struct Leased {
+    /// The tasks with their tokens and checkpoints, in order of priority and age.
+    pub tasks: Vec<(Task, LeaseToken, Option<Json>)>,
+    /// Tasks whose rows this version cannot read. They must not be leased.
+    pub unreadable: Vec<TaskId>,
+}
+
+/// Leases what can be leased.
 ///
 /// # Errors
-/// When the database refuses, or a row is corrupt.
+/// When the database refuses.
 pub async fn grant(
     connection: &mut PgConnection,
     asks: &[&GrantAsk],
     now: DateTime<Utc>,
-) -> Result<Vec<(Task, LeaseToken, Option<Json>)>, Error> {
-    let rows: Vec<GrantRow> = sqlx::query_as(include_str!("queries/task_run/grant.sql"))
+) -> Result<Leased, Error> {
+    let rows = sqlx::query(include_str!("queries/task_run/grant.sql"))
         .bind(
             asks.iter()
                 .map(|ask| ask.task_id.uuid())
@@ -59,27 +67,36 @@ pub async fn grant(
         .bind(now)
         .fetch_all(connection)
         .await?;
-    rows.into_iter()
-        .map(|row| {
-            let (task, fence, checkpoint) = row.into_parts()?;
-            let token = LeaseToken {
-                task_id: task.id,
-                fence,
-            };
-            Ok((task, token, checkpoint))
-        })
-        .collect()
+    let mut leased = Leased::default();
+    for row in rows {
+        let read = GrantRow::from_row(&row).map_err(Error::from);
+        match read.and_then(GrantRow::into_parts) {
+            Ok((task, fence, checkpoint)) => {
+                let task_id = task.id;
+                leased
+                    .tasks
+                    .push((task, LeaseToken { task_id, fence }, checkpoint));
+            }
+            Err(error) => {
+                let id = TaskId::from_uuid(row.try_get("id")?);
+                tracing::error!(%error, task = %id, "a task cannot be read, so it is not leased");
+                leased.unreadable.push(id);
+            }
+        }
+    }
+    Ok(leased)
 }
 
-/// Of tasks that were not granted: those that wait, but that the agent has rejected.
+/// Of tasks that were popped and not granted: those that still wait.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn refused(
+pub async fn passed_over(
     connection: &mut PgConnection,
     asks: &[&GrantAsk],
-) -> Result<Vec<TaskId>, Error> {
-    let ids: Vec<Uuid> = sqlx::query_scalar(include_str!("queries/task_run/refused.sql"))
+    now: DateTime<Utc>,
+) -> Result<Vec<PassedRow>, Error> {
+    let rows = sqlx::query_as(include_str!("queries/task_run/refused.sql"))
         .bind(
             asks.iter()
                 .map(|ask| ask.task_id.uuid())
@@ -90,14 +107,10 @@ pub async fn refused(
                 .map(|ask| ask.tenant_id.uuid())
                 .collect::<Vec<_>>(),
         )
-        .bind(
-            asks.iter()
-                .map(|ask| ask.agent_id.uuid())
-                .collect::<Vec<_>>(),
-        )
+        .bind(now)
         .fetch_all(connection)
         .await?;
-    Ok(ids.into_iter().map(TaskId::from_uuid).collect())
+    Ok(rows)
 }
 
 /// The first ready tasks for an agent, without Redis.
@@ -139,6 +152,8 @@ pub struct Renewal {
 pub struct Renewed {
     /// The task.
     pub task_id: Uuid,
+    /// Its owner.
+    pub tenant_id: Uuid,
     /// Its fence.
     pub fence: i64,
     /// When it lapses now.
@@ -279,6 +294,8 @@ pub struct Progress {
     pub checkpoint: Option<Json>,
     /// Consumed so far; nothing: what it was.
     pub usage: Option<Vec<Usage>>,
+    /// How large the report was.
+    pub bytes: usize,
 }
 
 /// Stores reports of tasks that are held; at most one for each task.

@@ -2,6 +2,7 @@
 //! statement names the tenants that it concerns.
 
 mod create;
+mod dependencies;
 mod details;
 mod ending;
 mod lease;
@@ -14,21 +15,24 @@ use std::sync::LazyLock;
 use reeve_postgres::Schema;
 use reeve_postgres::sqlx::migrate::Migrator;
 
-pub use create::{claim_requests, existing_tasks, hold_dependencies, insert_tasks};
+pub use create::{claim_requests, existing_tasks, insert_tasks, unclaim_requests};
+pub use dependencies::{dependents, end_states, hold_dependencies, unblock};
 pub use details::Details;
 pub use ending::{
-    Completion, Ending, Requeue, complete, dependents, end, end_states, ended_attempts, lock,
-    remove_outcome, requeue, revive, unblock,
+    Completion, Ending, Requeue, complete, end, ended_attempts, lock, progress_usage,
+    remove_outcome, requeue, revive,
 };
 pub use lease::{
-    Advance, GrantAsk, Progress, Renewal, Renewed, advance, grant, pick, put_progress, refused,
+    Advance, GrantAsk, Progress, Renewal, Renewed, advance, grant, passed_over, pick, put_progress,
     renew, request_cancel, standing_of,
 };
-pub use read::{Filter, attempts, get, list};
-pub use rows::{AdvancedRow, CompletedRow, EndedRow, Facts, LockedRow, ReadyRow, priority, state};
+pub use read::{Filter, attempts, get, get_readable, list};
+pub use rows::{
+    AdvancedRow, CompletedRow, EndedRow, Facts, LockedRow, PassedRow, ReadyRow, priority, state,
+};
 pub use sweep::{
-    Due, LaneCount, Unadmitted, Unblocked, admit, due, held_by, ready_counts, ready_of_lane,
-    ready_page, unadmitted,
+    Due, Hold, LaneCount, Limits, Unadmitted, Unblocked, admit, due, held_by, postpone,
+    ready_counts, ready_of_lanes, ready_page, unadmitted,
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");

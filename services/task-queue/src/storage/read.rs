@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use reeve_ids::{AgentId, ProjectId, TaskId, TenantId, Uuid};
 use serde::Serialize;
-use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
 use sqlx::types::Json as Stored;
+use sqlx::{FromRow as _, PgConnection, Row as _};
 
 use super::rows::{AttemptRow, TaskRow};
 use crate::Error;
@@ -101,6 +102,32 @@ pub async fn get(
     rows.into_iter().map(TaskRow::into_task).collect()
 }
 
+/// As [`get`], without the tasks that this version cannot read: one of them must not hide the others.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn get_readable(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    tasks: &[TaskId],
+    full: bool,
+) -> Result<Vec<Task>, Error> {
+    let rows = sqlx::query(include_str!("queries/task/get.sql"))
+        .bind(tasks.iter().map(|task| task.uuid()).collect::<Vec<_>>())
+        .bind(tenant.uuid())
+        .bind(full)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.iter().filter_map(readable).collect())
+}
+
+fn readable(row: &PgRow) -> Option<Task> {
+    let read = TaskRow::from_row(row).map_err(Error::from);
+    read.and_then(TaskRow::into_task)
+        .inspect_err(|error| tracing::error!(%error, "a task cannot be read and is left out"))
+        .ok()
+}
+
 /// Attempts of a task that ended before its last, oldest first.
 ///
 /// # Errors
@@ -118,10 +145,19 @@ pub async fn attempts(
     rows.into_iter().map(|row| row.into_attempt(task)).collect()
 }
 
+/// Rows of a list.
+#[derive(Debug)]
+pub struct Listed {
+    /// The tasks, without those that this version cannot read.
+    pub tasks: Vec<Task>,
+    /// Where to go on, if there may be more.
+    pub next: Option<TaskId>,
+}
+
 /// Tasks of a tenant, newest first, after `after`.
 ///
 /// # Errors
-/// When the database refuses, or a row is corrupt.
+/// When the database refuses.
 pub async fn list(
     connection: &mut PgConnection,
     tenant: TenantId,
@@ -129,9 +165,9 @@ pub async fn list(
     after: Option<TaskId>,
     full: bool,
     limit: i64,
-) -> Result<Vec<Task>, Error> {
+) -> Result<Listed, Error> {
     let labels = (!filter.labels.is_empty()).then_some(Stored(&filter.labels));
-    let rows: Vec<TaskRow> = sqlx::query_as(include_str!("queries/task/list.sql"))
+    let rows = sqlx::query(include_str!("queries/task/list.sql"))
         .bind(after.map(TaskId::uuid))
         .bind(tenant.uuid())
         .bind(full)
@@ -157,5 +193,11 @@ pub async fn list(
         .bind(limit)
         .fetch_all(connection)
         .await?;
-    rows.into_iter().map(TaskRow::into_task).collect()
+    let full = i64::try_from(rows.len()).is_ok_and(|rows| rows == limit);
+    let last = rows.last().filter(|_| full);
+    let next = last.map(|row| row.try_get("id")).transpose()?;
+    Ok(Listed {
+        tasks: rows.iter().filter_map(readable).collect(),
+        next: next.map(TaskId::from_uuid),
+    })
 }

@@ -11,8 +11,8 @@ use sqlx::types::Json as Stored;
 use super::Details;
 use crate::Error;
 use crate::domain::{
-    Admission, Attempt, AttemptEnd, Origin, Priority, Progress, Spec, Standing, State, Task,
-    TaskError, Usage,
+    Admission, Attempt, AttemptEnd, LeaseToken, Origin, Priority, Progress, Spec, Standing, State,
+    Task, TaskError, Usage,
 };
 
 /// What a task's events say of its spec.
@@ -144,7 +144,6 @@ pub struct LockedRow {
     pub cancel_time: Option<DateTime<Utc>>,
     pub cancel_reason: Option<String>,
     pub rejected_by: Vec<Uuid>,
-    pub progress_usage: Option<Stored<Vec<Usage>>>,
     pub capability: String,
     pub priority: i16,
     #[sqlx(flatten)]
@@ -171,6 +170,7 @@ pub struct CompletedRow {
 #[derive(Debug, FromRow)]
 pub struct AdvancedRow {
     pub task_id: Uuid,
+    pub tenant_id: Uuid,
     pub fence: i64,
     pub state_before: i16,
     pub target: i16,
@@ -192,10 +192,20 @@ pub struct ReadyRow {
     pub order_score: i64,
 }
 
+/// A task that was popped for an agent and is not for it, or not yet.
+#[derive(Debug, Clone, FromRow)]
+pub struct PassedRow {
+    #[sqlx(flatten)]
+    pub ready: ReadyRow,
+    pub ready_time: DateTime<Utc>,
+    pub rejected_by: Vec<Uuid>,
+}
+
 /// How the attempt that a token names ended.
 #[derive(Debug, Clone, FromRow)]
 pub struct EndedRow {
     pub task_id: Uuid,
+    pub tenant_id: Uuid,
     pub fence: i64,
     pub attempt_end: Option<i16>,
     pub state_after: i16,
@@ -231,6 +241,15 @@ pub fn priority(task_id: Uuid, number: i16) -> Result<Priority, Error> {
 /// When the number is none.
 pub fn attempt_end(task_id: Uuid, number: i16) -> Result<AttemptEnd, Error> {
     AttemptEnd::from_number(number).ok_or_else(|| corrupt(task_id, "attempt_end", number))
+}
+
+impl EndedRow {
+    /// Whether the attempt is that of the token.
+    pub fn is_of(&self, tenant: TenantId, token: LeaseToken) -> bool {
+        self.task_id == token.task_id.uuid()
+            && self.tenant_id == tenant.uuid()
+            && self.fence == token.fence
+    }
 }
 
 impl Facts {

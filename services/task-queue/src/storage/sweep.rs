@@ -21,21 +21,26 @@ pub struct Due {
     pub cause: i16,
 }
 
+/// Before when what must have been due to be taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Timeouts.
+    pub timeout: DateTime<Utc>,
+    /// Requests to cancel.
+    pub cancel: DateTime<Utc>,
+    /// Leases.
+    pub lease: DateTime<Utc>,
+}
+
 /// Runs that time has overtaken.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn due(
-    pool: &PgPool,
-    now: DateTime<Utc>,
-    cancelled_before: DateTime<Utc>,
-    lapsed_before: DateTime<Utc>,
-    limit: i64,
-) -> Result<Vec<Due>, Error> {
+pub async fn due(pool: &PgPool, before: Limits, limit: i64) -> Result<Vec<Due>, Error> {
     let rows = sqlx::query_as(include_str!("queries/task_run/due.sql"))
-        .bind(now)
-        .bind(cancelled_before)
-        .bind(lapsed_before)
+        .bind(before.timeout)
+        .bind(before.cancel)
+        .bind(before.lease)
         .bind(limit)
         .fetch_all(pool)
         .await?;
@@ -77,32 +82,38 @@ pub struct LaneCount {
     pub tasks: i64,
 }
 
-/// How many tasks of each lane have been ready since before a time.
+/// How many tasks of each lane are ready.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn ready_counts(pool: &PgPool, before: DateTime<Utc>) -> Result<Vec<LaneCount>, Error> {
+pub async fn ready_counts(pool: &PgPool, now: DateTime<Utc>) -> Result<Vec<LaneCount>, Error> {
     let rows = sqlx::query_as(include_str!("queries/task_run/ready_counts.sql"))
-        .bind(before)
+        .bind(now)
         .fetch_all(pool)
         .await?;
     Ok(rows)
 }
 
-/// The first ready tasks of a lane with their places.
+/// Tasks of some lanes that have been ready since before a time, up to a place in each.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn ready_of_lane(
+pub async fn ready_of_lanes(
     pool: &PgPool,
-    lane: &LaneCount,
+    lanes: &[(&LaneCount, i64)],
+    before: DateTime<Utc>,
     now: DateTime<Utc>,
     limit: i64,
-) -> Result<Vec<(Uuid, i64)>, Error> {
-    let rows = sqlx::query_as(include_str!("queries/task_run/ready_of_lane.sql"))
-        .bind(lane.tenant_id)
-        .bind(&lane.queue)
-        .bind(&lane.capability)
+) -> Result<Vec<ReadyRow>, Error> {
+    let of = |lane: &(&LaneCount, i64)| lane.0.tenant_id;
+    let queues: Vec<_> = lanes.iter().map(|(lane, _)| lane.queue.as_str()).collect();
+    let able = lanes.iter().map(|(lane, _)| lane.capability.as_str());
+    let rows = sqlx::query_as(include_str!("queries/task_run/ready_of_lanes.sql"))
+        .bind(lanes.iter().map(of).collect::<Vec<_>>())
+        .bind(queues)
+        .bind(able.collect::<Vec<_>>())
+        .bind(lanes.iter().map(|(_, last)| *last).collect::<Vec<_>>())
+        .bind(before)
         .bind(now)
         .bind(limit)
         .fetch_all(pool)
@@ -149,18 +160,18 @@ pub struct Unadmitted {
     pub facts: Facts,
 }
 
-/// Tasks whose budget has to be asked.
+/// Tasks whose budget has to be asked; ones that were asked in vain, if that was before a time.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn unadmitted(
     pool: &PgPool,
-    refused_before: DateTime<Utc>,
+    asked_before: DateTime<Utc>,
     now: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<Unadmitted>, Error> {
     let rows = sqlx::query_as(include_str!("queries/task_run/unadmitted.sql"))
-        .bind(refused_before)
+        .bind(asked_before)
         .bind(now)
         .bind(limit)
         .fetch_all(pool)
@@ -168,7 +179,27 @@ pub async fn unadmitted(
     Ok(rows)
 }
 
-/// Writes what the budget said; the task's place, unless it has moved on.
+impl Unadmitted {
+    /// Whose it is, and which.
+    pub fn id(&self) -> (TenantId, TaskId) {
+        (
+            TenantId::from_uuid(self.tenant_id),
+            TaskId::from_uuid(self.task_id),
+        )
+    }
+}
+
+/// Money that is set aside for a task until a time.
+#[derive(Debug, Clone, Copy)]
+pub struct Hold {
+    /// The hold.
+    pub id: HoldId,
+    /// When it expires.
+    pub expire_time: DateTime<Utc>,
+}
+
+/// Writes what the budget said; the task's place, unless it has moved on. A task that is AWAITING
+/// is asked for again at once.
 ///
 /// # Errors
 /// When the database refuses.
@@ -176,20 +207,43 @@ pub async fn admit(
     connection: &mut PgConnection,
     task: &Unadmitted,
     admission: Admission,
-    hold: Option<HoldId>,
+    hold: Option<Hold>,
     now: DateTime<Utc>,
 ) -> Result<Option<(DateTime<Utc>, i64)>, Error> {
-    let place: Option<(DateTime<Utc>, i64, i32)> =
-        sqlx::query_as(include_str!("queries/task_run/admit.sql"))
-            .bind(task.task_id)
-            .bind(task.tenant_id)
-            .bind(task.version)
-            .bind(admission.number())
-            .bind(hold.map(HoldId::uuid))
-            .bind(now)
-            .fetch_optional(connection)
-            .await?;
-    Ok(place.map(|(ready_time, score, _)| (ready_time, score)))
+    let place = sqlx::query_as(include_str!("queries/task_run/admit.sql"))
+        .bind(task.task_id)
+        .bind(task.tenant_id)
+        .bind(task.version)
+        .bind(admission.number())
+        .bind(hold.map(|hold| hold.id.uuid()))
+        .bind(hold.map(|hold| hold.expire_time))
+        .bind((admission != Admission::Awaiting).then_some(now))
+        .bind(now)
+        .fetch_optional(connection)
+        .await?;
+    Ok(place)
+}
+
+/// Notes that the budgets of these tasks were asked in vain.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn postpone(
+    pool: &PgPool,
+    tasks: &[&Unadmitted],
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(include_str!("queries/task_run/postpone.sql"))
+        .bind(tasks.iter().map(|task| task.task_id).collect::<Vec<_>>())
+        .bind(tasks.iter().map(|task| task.tenant_id).collect::<Vec<_>>())
+        .bind(tasks.iter().map(|task| task.version).collect::<Vec<_>>())
+        .bind(now)
+        .execute(pool)
+        .await?;
+    Ok(())
 }
 
 /// A task of whose dependencies one more is complete.

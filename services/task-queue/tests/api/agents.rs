@@ -145,10 +145,23 @@ async fn a_rejected_task_goes_to_another_agent_and_never_back() {
         TaskState::Failed
     );
     let dead = world.get(&created.id).await;
+    let error = dead.error.as_ref().expect("it says why");
+    assert_eq!(error.code, "REJECTED_BY_ALL");
+    assert!(error.message.ends_with("too hard"), "{}", error.message);
     assert_eq!(
-        dead.error.map(|error| error.code),
-        Some("REJECTED_BY_ALL".to_owned())
+        dead.attempts[0].error.as_ref().map(|e| e.code.as_str()),
+        Some("REJECTED")
     );
+    let rejected = |events: &[reeve_contracts::event::v1::Event]| {
+        events
+            .iter()
+            .filter(|event| event.r#type == "task.rejected")
+            .count()
+            == 1
+    };
+    let events = world.events(rejected).await;
+    let event = events.iter().find(|event| event.r#type == "task.rejected");
+    assert_eq!(event.map(data).expect("just counted")["reason"], "too hard");
     assert_eq!((dead.dead, dead.attempts.len()), (true, 2));
 }
 
@@ -181,4 +194,74 @@ async fn a_task_under_way_cannot_be_rejected() {
         .complete(&lease.lease_token)
         .await
         .expect("the lease is untouched");
+}
+
+#[tokio::test]
+async fn an_old_event_takes_nothing_that_was_leased_since() {
+    let world = World::start().await;
+    let (back, gone) = (world.agent(&["lint"]), world.agent(&["test"]));
+    let loss = chrono::Utc::now();
+    let kept = world.create(spec("lint")).await;
+    let lost = world.create(spec("test")).await;
+    world.lease_one(back).await;
+    world.lease_one(gone).await;
+    let event = "agent.heartbeat_lost";
+    world
+        .known()
+        .tell_of(loss, (world.tenant, back), event, json!({}));
+    world.known().tell(world.tenant, gone, event, json!({}));
+    // The second event comes after the first.
+    world.reaches(&lost.id, TaskState::Pending).await;
+    assert_eq!(world.get(&kept.id).await.state(), TaskState::Assigned);
+}
+
+#[tokio::test]
+async fn a_registry_that_hangs_is_waited_for_once() {
+    let world = World::start().await;
+    let agent = world.agent(&["lint"]);
+    let created = world.create(spec("lint")).await;
+    world.lease_one(agent).await;
+    for kind in 0..20 {
+        world.create(spec(&format!("kind-{kind}"))).await;
+    }
+    world
+        .known()
+        .hangs
+        .store(true, std::sync::atomic::Ordering::SeqCst);
+    let list = world
+        .tasks()
+        .list_tasks(world.ask(Default::default()))
+        .await;
+    let tasks = list.expect("within its deadline").into_inner().tasks;
+    let ready = |task: &&proto::Task| task.pending_reason() == PendingReason::Ready;
+    assert_eq!(tasks.iter().filter(ready).count(), 20);
+    let next = world.create(spec("lint")).await;
+    let lease = world.lease_one(agent).await;
+    assert_eq!(
+        id_of(&lease),
+        next.id,
+        "what was known of the agent is believed"
+    );
+    assert_ne!(next.id, created.id);
+}
+
+#[tokio::test]
+async fn a_rejection_after_a_cancellation_cancels_and_repeats_so() {
+    let world = World::start().await;
+    let agent = world.agent(&["lint"]);
+    let created = world.create(spec("lint")).await;
+    let lease = world.lease_one(agent).await;
+    world
+        .cancel(&created.id)
+        .await
+        .expect("the holder is asked");
+    for _ in 0..2 {
+        let reject = proto::RejectTaskRequest {
+            lease_token: lease.lease_token.clone(),
+            ..Default::default()
+        };
+        let answer = world.work().reject_task(world.ask(reject)).await;
+        let state = answer.expect("it is let go").into_inner().state();
+        assert_eq!(state, TaskState::Cancelled);
+    }
 }

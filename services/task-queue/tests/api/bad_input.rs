@@ -69,6 +69,7 @@ async fn a_create_names_every_wrong_field() {
         "spec.depends_on[0]",
         "spec.description",
         "spec.labels[\"bad key\"]",
+        "spec.origin",
         "spec.origin.attempt",
         "spec.origin.kind",
         "spec.origin.resource_id",
@@ -96,6 +97,33 @@ async fn a_create_names_every_wrong_field() {
         .await;
     let fault = refused(answer, Code::InvalidArgument, Reason::ValidationFailed);
     assert_eq!(fields(&fault), ["spec"]);
+}
+
+#[tokio::test]
+async fn a_capability_is_one_that_agents_can_have() {
+    let world = World::start().await;
+    let agent = world.agent(&["lint"]);
+    let created = world.create(spec("Lint")).await;
+    let created_spec = created.spec.as_ref().expect("it has one");
+    assert_eq!(
+        (
+            created_spec.r#type.as_str(),
+            created_spec.capability.as_str()
+        ),
+        ("Lint", "lint")
+    );
+    assert_eq!(id_of(&world.lease_one(agent).await), created.id);
+    let wrong = proto::TaskSpec {
+        capability: "Lint".to_owned(),
+        ..spec("lint")
+    };
+    let request = proto::CreateTaskRequest {
+        spec: Some(wrong),
+        ..Default::default()
+    };
+    let answer = world.tasks().create_task(world.ask(request)).await;
+    let fault = refused(answer, Code::InvalidArgument, Reason::ValidationFailed);
+    assert_eq!(fields(&fault), ["spec.capability"]);
 }
 
 #[tokio::test]
@@ -265,7 +293,11 @@ async fn agents_verbs_refuse_what_is_malformed() {
         input_tokens: -1,
         output_tokens: i64::MAX,
         duration: Some(seconds(-1)),
-        quantities: HashMap::from([("gpu_seconds".to_owned(), "1e3".to_owned())]),
+        quantities: HashMap::from([
+            ("gpu_seconds".to_owned(), "1e3".to_owned()),
+            ("GPU-hours".to_owned(), "1".to_owned()),
+            ("agent_seconds".to_owned(), "1".to_owned()),
+        ]),
         ..Default::default()
     };
     let failure = proto::FailTaskRequest {
@@ -288,6 +320,8 @@ async fn agents_verbs_refuse_what_is_malformed() {
         "usage[0].input_tokens",
         "usage[0].output_tokens",
         "usage[0].provider",
+        "usage[0].quantities[\"GPU-hours\"]",
+        "usage[0].quantities[\"agent_seconds\"]",
         "usage[0].quantities[\"gpu_seconds\"]",
     ];
     assert_eq!(fields(&fault), expected);

@@ -2,12 +2,15 @@
 
 use std::sync::atomic::Ordering;
 
+use chrono::TimeDelta;
+use reeve_contracts::finance::v1::HoldState;
 use reeve_contracts::task::v1::{self as proto, PendingReason, TaskState};
 use reeve_contracts::r#type::v1::Money;
-use reeve_ids::BudgetId;
+use reeve_ids::{BudgetId, HoldId};
 use reeve_testkit::eventually;
 
 use crate::harness::*;
+use crate::peers::Reserved;
 
 fn costly() -> proto::TaskSpec {
     proto::TaskSpec {
@@ -27,10 +30,9 @@ async fn a_task_with_a_budget_is_leased_only_with_a_hold_and_each_attempt_has_it
     let created = world.create(costly()).await;
     let lease = world.lease_one(agent).await;
     let hold = |id: &str, attempt| {
-        let reserved = world.known().reserved.lock().expect("not poisoned");
-        reserved
-            .get(&format!("{id}/{attempt}"))
-            .map(ToString::to_string)
+        let holds = world.known().holds_of(id).into_iter();
+        let mut of_attempt = holds.filter(|hold| hold.attempt == attempt);
+        of_attempt.next().map(|hold| hold.id.to_string())
     };
     assert_eq!(lease.task.map(|task| task.hold_id), hold(&created.id, 1));
     world
@@ -77,7 +79,14 @@ async fn a_task_over_budget_waits_and_is_tried_again() {
         world.get(&created.id).await.pending_reason() == PendingReason::OverBudget
     })
     .await;
+    let refused = world.get(&created.id).await;
     eventually(|| async { world.known().asked.load(Ordering::SeqCst) >= 3 }).await;
+    world.next_tick("admission").await;
+    let again = world.get(&created.id).await;
+    assert_eq!(
+        again.etag, refused.etag,
+        "to be refused again changes nothing"
+    );
     let request = proto::LeaseTasksRequest {
         wait_duration: None,
         ..lease_of(agent, 1)
@@ -108,4 +117,105 @@ async fn a_budget_that_does_not_exist_cancels_the_task() {
         "{}",
         cancelled.cancel_reason
     );
+}
+
+#[tokio::test]
+async fn a_redriven_task_never_runs_under_the_hold_that_ended_with_it() {
+    let world = World::by_test_clock(&[]).await;
+    let agent = world.agent(&["lint"]);
+    let timeouts = proto::TaskTimeouts {
+        schedule_to_start_timeout: Some(seconds(60)),
+        ..Default::default()
+    };
+    let created = world
+        .create(proto::TaskSpec {
+            timeouts: Some(timeouts),
+            ..costly()
+        })
+        .await;
+    eventually(|| async { !world.get(&created.id).await.hold_id.is_empty() }).await;
+    world.clock.advance(TimeDelta::seconds(61));
+    world.reaches(&created.id, TaskState::Timeout).await;
+    // finance hears of it.
+    world.known().release_holds();
+    let retry = proto::RetryTaskRequest {
+        task_id: created.id.clone(),
+        ..Default::default()
+    };
+    let retried = world.tasks().retry_task(world.ask(retry)).await;
+    retried.expect("a dead letter runs again");
+    let lease = world.lease_one(agent).await;
+    let holds = world.known().holds_of(&created.id);
+    let live = holds.iter().find(|hold| hold.state == HoldState::Held);
+    let live = live.expect("another hold was got").id.to_string();
+    assert_eq!(lease.task.map(|task| task.hold_id), Some(live));
+}
+
+#[tokio::test]
+async fn a_hold_that_is_over_is_not_taken_for_one() {
+    let world = World::by_test_clock(&[]).await;
+    let agent = world.agent(&["lint"]);
+    world.known().exhausted.store(true, Ordering::SeqCst);
+    let created = world.create(costly()).await;
+    let is_refused =
+        || async { world.get(&created.id).await.pending_reason() == PendingReason::OverBudget };
+    eventually(is_refused).await;
+    // Another replica got a hold for the same request, and let go of it.
+    let version = world.get(&created.id).await.etag;
+    world
+        .known()
+        .holds
+        .lock()
+        .expect("not poisoned")
+        .push(Reserved {
+            request_id: format!("{}/{version}", created.id),
+            task_id: created.id.clone(),
+            attempt: 1,
+            id: HoldId::new(),
+            state: HoldState::Released,
+        });
+    world.known().exhausted.store(false, Ordering::SeqCst);
+    world.clock.advance(TimeDelta::seconds(1));
+    let lease = world.lease_one(agent).await;
+    let holds = world.known().holds_of(&created.id);
+    let live = holds.last().expect("another hold was got");
+    assert_eq!((holds.len(), live.state), (2, HoldState::Held));
+    assert_eq!(
+        lease.task.map(|task| task.hold_id),
+        Some(live.id.to_string())
+    );
+}
+
+#[tokio::test]
+async fn a_task_that_outwaits_its_hold_gets_another() {
+    let world = World::by_test_clock(&[("queue.hold_duration", "1h")]).await;
+    let agent = world.agent(&["lint"]);
+    let created = world.create(costly()).await;
+    eventually(|| async { !world.get(&created.id).await.hold_id.is_empty() }).await;
+    world.known().release_holds();
+    world.clock.advance(TimeDelta::hours(2));
+    let lease = world.lease_one(agent).await;
+    let holds = world.known().holds_of(&created.id);
+    assert_eq!(holds.len(), 2);
+    assert_eq!(
+        lease.task.map(|task| task.hold_id),
+        Some(holds[1].id.to_string())
+    );
+}
+
+#[tokio::test]
+async fn budgets_of_which_nothing_is_known_hold_up_nobody_else() {
+    let world = World::start().await;
+    let stuck = costly();
+    let unanswerable = &world.known().unanswerable;
+    unanswerable
+        .lock()
+        .expect("not poisoned")
+        .insert(stuck.budget_id.clone());
+    let stuck = world.create_many(stuck, 401).await;
+    let agent = world.agent(&["lint"]);
+    let created = world.create(costly()).await;
+    assert_eq!(id_of(&world.lease_one(agent).await), created.id);
+    let waits = world.get(&stuck[0]).await;
+    assert_eq!(waits.pending_reason(), PendingReason::AwaitingBudget);
 }

@@ -1,6 +1,10 @@
 //! What the database refuses by itself.
 
+use reeve_contracts::task::v1::{
+    CreateTaskRequest, GetTaskRequest, ListTasksRequest, ReportProgressRequest,
+};
 use reeve_ids::TenantId;
+use reeve_status::{Code, Reason};
 use reeve_task_queue::TaskQueue;
 use sqlx::{Connection as _, PgConnection};
 
@@ -102,11 +106,29 @@ async fn row_level_security_hides_other_tenants_in_every_table() {
         .fail(&lease.lease_token, true)
         .await
         .expect("it fails");
+    let lease = world.lease_one(agent).await;
+    let report = ReportProgressRequest {
+        lease_token: lease.lease_token.clone(),
+        ..Default::default()
+    };
+    let reported = world.work().report_progress(world.ask(report)).await;
+    reported.expect("it is stored");
+    let request = CreateTaskRequest {
+        spec: Some(spec("build")),
+        request_id: "one".to_owned(),
+    };
+    let created = world.tasks().create_task(world.ask(request)).await;
+    let created = created.expect("it is created").into_inner().task;
+    let cancelled = world
+        .cancel(&created.expect("the answer holds it").id)
+        .await;
+    cancelled.expect("it is cancelled");
     let tables = "select relname::text from pg_class c join pg_namespace n on n.oid = relnamespace
          where nspname = 'task_queue' and relkind = 'r' and exists (
              select from pg_attribute where attrelid = c.oid and attname = 'tenant_id')";
     let other = TenantId::new();
     let mut nobody = connect(&world, "").await;
+    let mut everybody = connect(&world, "set reeve.all_tenants = 'on'").await;
     let mut stranger = connect(&world, &format!("set reeve.tenant = '{other}'")).await;
     let tables: Vec<String> = sqlx::query_scalar(tables)
         .fetch_all(&mut nobody)
@@ -122,5 +144,49 @@ async fn row_level_security_hides_other_tenants_in_every_table() {
                 .expect("it may ask");
             assert_eq!(seen, 0, "{table}");
         }
+        // The relay empties the outbox.
+        let all: i64 = sqlx::query_scalar(count())
+            .fetch_one(&mut everybody)
+            .await
+            .expect("it may ask");
+        assert!(all > 0 || table == "outbox", "{table} has nothing to hide");
     }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_holds_up_no_other() {
+    let world = World::start().await;
+    let agent = world.agent(&["lint"]);
+    let spoilt = world.create(spec("lint")).await;
+    let good = world.create(spec("lint")).await;
+    let mut admin = world.database.admin().await;
+    let spoil = format!(
+        "set session_replication_role = replica;
+         update task_queue.task set details = '{{}}' where id = '{}'",
+        spoilt.id
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(spoil))
+        .execute(&mut admin)
+        .await
+        .expect("an administrator may do anything");
+    let leases = world.lease(agent, 10).await;
+    assert_eq!(
+        leases.iter().map(id_of).collect::<Vec<_>>(),
+        [good.id.as_str()]
+    );
+    let request = ListTasksRequest {
+        page_size: 1,
+        ..Default::default()
+    };
+    let list = world.tasks().list_tasks(world.ask(request)).await;
+    let tasks = list.expect("a list").into_inner().tasks;
+    assert_eq!(
+        tasks.iter().map(|task| &task.id).collect::<Vec<_>>(),
+        [&good.id]
+    );
+    let request = GetTaskRequest {
+        task_id: spoilt.id.clone(),
+    };
+    let answer = world.tasks().get_task(world.ask(request)).await;
+    refused(answer, Code::Internal, Reason::InternalError);
 }

@@ -24,6 +24,7 @@ use reeve_testkit::{
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
+pub use crate::asks::*;
 use crate::peers::{Known, PeerServer};
 
 /// A task-queue of its own with one tenant.
@@ -112,6 +113,11 @@ impl World {
 
     /// A second replica of the same service.
     pub async fn replica(&self) -> (Running, Deps) {
+        self.replica_by(Arc::clone(&self.deps.clock)).await
+    }
+
+    /// A second replica, by a clock of its own.
+    pub async fn replica_by(&self, clock: Arc<dyn Clock>) -> (Running, Deps) {
         let config = RedisConfig::new(&self.redis.url).with_prefix(&self.redis.prefix);
         let deps = Deps {
             drain: Default::default(),
@@ -119,6 +125,7 @@ impl World {
             wake: Default::default(),
             redis: Redis::connect(&config).await.expect("the test's own Redis"),
             database: self.database.connect(&TaskQueue::schema()),
+            clock,
             ..self.deps.clone()
         };
         let service = self.build(deps.clone()).await;
@@ -177,6 +184,28 @@ impl World {
         WorkServiceClient::new(self.channel())
     }
 
+    /// A message from one of Reeve's services for the tenant.
+    pub fn ask_as_service<T>(&self, message: T) -> tonic::Request<T> {
+        let token = ServiceTokens::new(SERVICE_SECRET).mint("workflow-engine", self.tenant);
+        authorize(&token, message)
+    }
+
+    /// How often a loop has looked without an error.
+    pub fn ticks(&self, name: &str) -> u64 {
+        let line = format!("reeve_loop_ticks_total{{loop=\"{name}\",outcome=\"ok\"");
+        let rendered = self.deps.metrics.render();
+        let found = rendered.lines().find(|rest| rest.starts_with(&line));
+        found
+            .and_then(|line| line.rsplit(' ').next()?.parse().ok())
+            .unwrap_or_default()
+    }
+
+    /// Waits until a loop has begun and ended once more.
+    pub async fn next_tick(&self, name: &str) {
+        let before = self.ticks(name);
+        eventually(|| async { self.ticks(name) >= before + 2 }).await;
+    }
+
     /// A message from the tenant's administrator.
     pub fn ask<T>(&self, message: T) -> tonic::Request<T> {
         authorize(&self.admin, message)
@@ -193,6 +222,17 @@ impl World {
             .await
             .expect("it is created");
         answer.into_inner().task.expect("the answer holds it")
+    }
+
+    pub async fn create_as_service(&self, spec: TaskSpec) -> Task {
+        let request = proto::CreateTaskRequest {
+            spec: Some(spec),
+            ..Default::default()
+        };
+        let request = self.ask_as_service(request);
+        let answer = self.tasks().create_task(request).await;
+        let created = answer.expect("it is created").into_inner();
+        created.task.expect("the answer holds it")
     }
 
     pub async fn create_many(&self, spec: TaskSpec, count: usize) -> Vec<String> {
@@ -380,58 +420,6 @@ fn all_at(url: &str) -> Peers {
     };
     let tokens = ServiceTokens::new(SERVICE_SECRET);
     Peers::new(&config, TaskQueue::NAME, &tokens).expect("a well formed address")
-}
-
-/// A spec with nothing but a type.
-pub fn spec(kind: &str) -> TaskSpec {
-    TaskSpec {
-        r#type: kind.to_owned(),
-        ..Default::default()
-    }
-}
-
-/// A spec that is retried at once.
-pub fn hasty(kind: &str, max_attempts: i32) -> TaskSpec {
-    let retry_policy = proto::RetryPolicy {
-        max_attempts,
-        initial_backoff_duration: Some(prost_types::Duration::default()),
-        ..Default::default()
-    };
-    TaskSpec {
-        retry_policy: Some(retry_policy),
-        ..spec(kind)
-    }
-}
-
-pub fn lease_of(agent: AgentId, count: i32) -> proto::LeaseTasksRequest {
-    proto::LeaseTasksRequest {
-        agent_id: agent.to_string(),
-        max_tasks: count,
-        wait_duration: Some(seconds(20)),
-        ..Default::default()
-    }
-}
-
-pub fn failure(token: &str, code: &str, retryable: bool) -> proto::FailTaskRequest {
-    let error = proto::TaskError {
-        code: code.to_owned(),
-        message: "it broke".to_owned(),
-        details: None,
-    };
-    proto::FailTaskRequest {
-        lease_token: token.to_owned(),
-        error: Some(error),
-        retryable,
-        ..Default::default()
-    }
-}
-
-pub fn seconds(seconds: i64) -> prost_types::Duration {
-    prost_types::Duration { seconds, nanos: 0 }
-}
-
-pub fn id_of(lease: &Lease) -> &str {
-    &lease.task.as_ref().expect("a lease has its task").id
 }
 
 #[track_caller]

@@ -295,17 +295,3 @@ async fn an_agent_takes_only_from_its_queues_and_for_its_capabilities() {
         [night.id.as_str()]
     );
 }
-
-#[tokio::test]
-async fn a_wait_ends_before_the_calls_deadline() {
-    let world = World::start().await;
-    let agent = world.agent(&["lint"]);
-    let mut request = world.ask(lease_of(agent, 1));
-    request.set_timeout(std::time::Duration::from_millis(1_500));
-    let answer = world
-        .work()
-        .lease_tasks(request)
-        .await
-        .expect("an answer, not a deadline");
-    assert!(answer.into_inner().leases.is_empty());
-}

@@ -40,7 +40,7 @@ async fn every_part_of_a_filter_holds() {
         attempt: 0,
     };
     let full = world
-        .create(proto::TaskSpec {
+        .create_as_service(proto::TaskSpec {
             queue: "night".to_owned(),
             project_id: project_id.clone(),
             parent_task_id: plain.id.clone(),

@@ -2,6 +2,7 @@
 //! played by [`peers`], which speak their contracts.
 
 mod agents;
+mod asks;
 mod bad_input;
 mod budgets;
 mod cancel;
@@ -10,8 +11,12 @@ mod dependencies;
 mod fencing;
 mod harness;
 mod idempotency;
+mod large;
+mod leaving;
 mod life;
 mod list;
+mod origin;
+mod outage;
 mod peers;
 mod redis_loss;
 mod replicas;

@@ -1,7 +1,7 @@
 //! agent-registry and finance as this service sees them: real servers with their contracts, whose
 //! answers a test decides.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -32,9 +32,23 @@ pub struct Known {
     pub exhausted: AtomicBool,
     /// Whether budgets do not exist.
     pub unknown: AtomicBool,
-    /// Reservations that were asked for, by request id.
-    pub reserved: Mutex<HashMap<String, HoldId>>,
+    /// Budgets of which finance cannot say anything.
+    pub unanswerable: Mutex<HashSet<String>>,
+    /// Holds, in the order in which they were reserved.
+    pub holds: Mutex<Vec<Reserved>>,
     pub asked: AtomicI64,
+    /// Whether agent-registry hangs.
+    pub hangs: AtomicBool,
+}
+
+/// A hold as finance keeps it.
+#[derive(Debug, Clone)]
+pub struct Reserved {
+    pub request_id: String,
+    pub task_id: String,
+    pub attempt: i32,
+    pub id: HoldId,
+    pub state: finance::HoldState,
 }
 
 /// The peers, served.
@@ -77,6 +91,12 @@ impl PeerServer {
 }
 
 impl Known {
+    async fn answer(&self) {
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// An ACTIVE agent with these capabilities.
     pub fn add_agent(&self, tenant: TenantId, capabilities: &[&str]) -> AgentId {
         let id = AgentId::new();
@@ -111,8 +131,36 @@ impl Known {
         );
     }
 
-    /// Writes an event of an agent.
+    /// The holds of a task, oldest first.
+    pub fn holds_of(&self, task: &str) -> Vec<Reserved> {
+        let holds = self.holds.lock().unwrap();
+        holds
+            .iter()
+            .filter(|hold| hold.task_id == task)
+            .cloned()
+            .collect()
+    }
+
+    /// Ends every hold.
+    pub fn release_holds(&self) {
+        for hold in self.holds.lock().unwrap().iter_mut() {
+            hold.state = finance::HoldState::Released;
+        }
+    }
+
+    /// Writes an event of an agent, of this moment.
     pub fn tell(&self, tenant: TenantId, id: AgentId, kind: &str, data: serde_json::Value) {
+        self.tell_of(chrono::Utc::now(), (tenant, id), kind, data);
+    }
+
+    /// Writes an event of an agent that happened at a time.
+    pub fn tell_of(
+        &self,
+        time: chrono::DateTime<chrono::Utc>,
+        (tenant, id): (TenantId, AgentId),
+        kind: &str,
+        data: serde_json::Value,
+    ) {
         let mut events = self.events.lock().unwrap();
         let sequence = i64::try_from(events.len()).unwrap() + 1;
         events.push(Event {
@@ -123,6 +171,7 @@ impl Known {
             resource_type: "agent".to_owned(),
             resource_id: id.to_string(),
             data: reeve_wellknown::struct_from_json(data),
+            occur_time: Some(reeve_wellknown::timestamp(time)),
             ..Default::default()
         });
     }
@@ -143,6 +192,7 @@ impl AgentService for Stage {
         &self,
         request: Request<agent::GetAgentRequest>,
     ) -> Answer<agent::GetAgentResponse> {
+        self.0.answer().await;
         let tenant = Caller::from_request(&request)?.tenant();
         let id = request
             .get_ref()
@@ -160,6 +210,7 @@ impl AgentService for Stage {
         &self,
         request: Request<agent::ListAgentsRequest>,
     ) -> Answer<agent::ListAgentsResponse> {
+        self.0.answer().await;
         let tenant = Caller::from_request(&request)?.tenant();
         let filter = request.into_inner().filter.unwrap_or_default();
         let agents = self.0.agents.lock().unwrap();
@@ -263,17 +314,37 @@ impl BudgetService for Stage {
         if self.0.unknown.load(Ordering::SeqCst) {
             return Err(Fault::not_found("budget", &request.budget_id).into());
         }
+        if self
+            .0
+            .unanswerable
+            .lock()
+            .unwrap()
+            .contains(&request.budget_id)
+        {
+            return Err(Fault::internal().into());
+        }
         if self.0.exhausted.load(Ordering::SeqCst) {
             let message = "the budget has too little left";
             let fault = Fault::new(Code::ResourceExhausted, Reason::BudgetExhausted, message);
             return Err(fault.into());
         }
-        let mut reserved = self.0.reserved.lock().unwrap();
-        let id = *reserved
-            .entry(request.request_id)
-            .or_insert_with(HoldId::new);
+        let mut holds = self.0.holds.lock().unwrap();
+        let before = holds
+            .iter()
+            .find(|hold| hold.request_id == request.request_id);
+        let reserved = before.cloned().unwrap_or_else(|| Reserved {
+            request_id: request.request_id,
+            task_id: request.task_id,
+            attempt: request.attempt,
+            id: HoldId::new(),
+            state: finance::HoldState::Held,
+        });
+        if before.is_none() {
+            holds.push(reserved.clone());
+        }
         let hold = finance::Hold {
-            id: id.to_string(),
+            id: reserved.id.to_string(),
+            state: reserved.state.into(),
             ..Default::default()
         };
         Ok(Response::new(finance::ReserveBudgetResponse {

@@ -1,5 +1,9 @@
 //! Several replicas are one service.
 
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use reeve_clock::{Clock as _, TestClock};
 use reeve_contracts::task::v1 as proto;
 use reeve_contracts::task::v1::work_service_client::WorkServiceClient;
 use reeve_testkit::eventually;
@@ -73,4 +77,30 @@ async fn replicas_never_give_out_a_task_twice() {
     let mut expected = created;
     expected.sort_unstable();
     assert_eq!(here, expected);
+}
+
+#[tokio::test]
+async fn a_replica_whose_clock_is_behind_waits_and_does_not_forget() {
+    // Nothing but the replica itself may bring the task back.
+    let world = World::by_test_clock(&[("queue.reconcile_period", "1h")]).await;
+    world.ready_queues_are_whole().await;
+    let agent = world.agent(&["lint"]);
+    let behind = Arc::new(TestClock::at(
+        world.clock.now() - TimeDelta::milliseconds(500),
+    ));
+    let (there, _deps) = world.replica_by(Arc::clone(&behind) as _).await;
+    let created = world.create(spec("lint")).await;
+    eventually(|| async { world.ready_in_redis("default", "lint").await == 1 }).await;
+    let ask = || proto::LeaseTasksRequest {
+        wait_duration: None,
+        ..lease_of(agent, 1)
+    };
+    let lease = || async {
+        let mut work = WorkServiceClient::new(there.channel());
+        let answer = work.lease_tasks(world.ask(ask())).await;
+        answer.expect("it may lease").into_inner().leases.pop()
+    };
+    assert!(lease().await.is_none(), "there it is not yet time");
+    behind.advance(TimeDelta::seconds(1));
+    assert_eq!(id_of(&eventually(lease).await), created.id);
 }

@@ -109,3 +109,77 @@ async fn tenants_may_use_the_same_request_id() {
     let id = |answer: proto::CreateTaskResponse| answer.task.expect("the answer holds it").id;
     assert_ne!(id(ours.into_inner()), id(theirs.into_inner()));
 }
+
+#[tokio::test]
+async fn a_stranger_who_knows_a_token_disturbs_nobody_in_the_same_moment() {
+    let world = World::start().await;
+    let agent = world.agent(&["lint"]);
+    let key = world.authenticator.admin(TenantId::new());
+    world.create(spec("lint")).await;
+    let lease = world.lease_one(agent).await;
+    let mut work = world.work();
+    let checkpoint = |mark: &str| proto::ReportProgressRequest {
+        lease_token: lease.lease_token.clone(),
+        message: mark.to_owned(),
+        ..Default::default()
+    };
+    let renew = || proto::RenewLeasesRequest {
+        lease_tokens: vec![lease.lease_token.clone()],
+        ..Default::default()
+    };
+    let complete = || proto::CompleteTaskRequest {
+        lease_token: lease.lease_token.clone(),
+        ..Default::default()
+    };
+    let both = |credential: String| {
+        let mut work = work.clone();
+        let (report, renew) = (checkpoint("mine"), renew());
+        async move {
+            let report = work.report_progress(authorize(&credential, report)).await;
+            let renewed = work.renew_leases(authorize(&credential, renew)).await;
+            (
+                report,
+                renewed.expect("verdicts").into_inner().renewals[0].verdict(),
+            )
+        }
+    };
+    let calls = (0..16).map(|n| {
+        both(if n % 2 == 0 {
+            key.clone()
+        } else {
+            world.admin.clone()
+        })
+    });
+    for (n, (report, verdict)) in futures::future::join_all(calls)
+        .await
+        .into_iter()
+        .enumerate()
+    {
+        if n % 2 == 0 {
+            refused(report, Code::FailedPrecondition, Reason::LeaseLost);
+            assert_eq!(verdict, proto::LeaseVerdict::Lost);
+        } else {
+            report.expect("the holder reports");
+            assert_eq!(verdict, proto::LeaseVerdict::Ok);
+        }
+    }
+    let calls = (0..16).map(|n| {
+        let mut work = work.clone();
+        let credential = if n % 2 == 0 { &key } else { &world.admin };
+        let request = authorize(credential, complete());
+        async move { work.complete_task(request).await }
+    });
+    for (n, answer) in futures::future::join_all(calls)
+        .await
+        .into_iter()
+        .enumerate()
+    {
+        if n % 2 == 0 {
+            refused(answer, Code::FailedPrecondition, Reason::LeaseLost);
+        } else {
+            answer.expect("the holder completes");
+        }
+    }
+    let answer = work.complete_task(authorize(&key, complete())).await;
+    refused(answer, Code::FailedPrecondition, Reason::LeaseLost);
+}

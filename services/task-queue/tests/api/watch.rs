@@ -2,6 +2,7 @@
 
 use reeve_contracts::task::v1::{self as proto, TaskState};
 use reeve_status::{Code, Fault, Reason};
+use reeve_testkit::eventually;
 use tonic::Streaming;
 
 use crate::harness::*;
@@ -145,4 +146,46 @@ async fn a_drain_ends_the_watch_with_the_reason() {
         }
     };
     assert_eq!(Fault::from(&status).code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn only_the_end_of_the_snapshot_can_be_resumed_from() {
+    let world = World::start().await;
+    world.create_many(spec("lint"), 250).await;
+    let mut stream = watch(&world, proto::TaskFilter::default(), "").await;
+    for _ in 0..250 {
+        let message = next(&mut stream).await;
+        assert!(message.snapshot && message.task.is_some() && message.cursor.is_empty());
+    }
+    let end = next(&mut stream).await;
+    assert!(end.snapshot && end.task.is_none() && !end.cursor.is_empty());
+}
+
+#[tokio::test]
+async fn a_reader_that_is_too_slow_is_told_so() {
+    let world = World::with(&[("queue.watch_patience", "10ms")]).await;
+    let long = proto::TaskSpec {
+        description: "x".repeat(4_000),
+        ..spec("lint")
+    };
+    let mut stream = watch(&world, proto::TaskFilter::default(), "").await;
+    for _ in 0..2 {
+        world.create_many(long.clone(), 900).await;
+    }
+    eventually(|| async {
+        world
+            .deps
+            .metrics
+            .render()
+            .contains("reeve_watchers_slow_total 1")
+    })
+    .await;
+    let status = loop {
+        match stream.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it should say why it ends"),
+            Err(status) => break status,
+        }
+    };
+    refused::<()>(Err(status), Code::Unavailable, Reason::SlowConsumer);
 }

@@ -1,5 +1,6 @@
 //! What an agent says on its stream, message by message.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,8 +9,9 @@ use futures::future::BoxFuture;
 use reeve_contracts::task::v1 as proto;
 use reeve_contracts::task::v1::work_request::Message as Said;
 use reeve_contracts::task::v1::work_response::Message as Say;
-use reeve_status::Fault;
+use reeve_status::{Fault, Reason};
 
+use super::order::{Order, Place};
 use super::{MOST_CREDIT, Session};
 use crate::domain::{LeaseToken, State};
 use crate::grpc::{parse_work, render};
@@ -79,11 +81,11 @@ fn parse_token(text: String) -> Result<LeaseToken, Fault> {
 }
 
 impl Session {
-    /// What is to be done about a message; nothing when that was done at once.
+    /// What is to be done about a message, and when; nothing when that was done at once.
     pub(super) fn hear(
         self: Arc<Self>,
         request: proto::WorkRequest,
-    ) -> Result<Option<Work>, Fault> {
+    ) -> Result<Option<(Place, Work)>, Fault> {
         let sequence = request.sequence;
         let message = request
             .message
@@ -93,13 +95,20 @@ impl Session {
             return Err(Fault::invalid("sequence", "must be above 0"));
         }
         check_size(&message)?;
-        Ok(Some(match message {
+        let place = match &message {
+            Said::Goodbye(_) => Order::enter_last(&self.order),
+            other => Order::enter(&self.order, leases_of(other)),
+        };
+        let work = match message {
             Said::Hello(_) => return Err(Fault::invalid("message", "must not be hello again")),
             Said::Credit(credit) => {
                 self.add_credit(&credit)?;
                 return Ok(None);
             }
-            Said::Goodbye(goodbye) => self.leave(goodbye).boxed(),
+            Said::Goodbye(goodbye) => {
+                self.leaving.cancel();
+                self.leave(goodbye).boxed()
+            }
             Said::Heartbeat(beat) => self.beat(sequence, beat).boxed(),
             Said::Accept(batch) => self
                 .advance(sequence, batch.lease_tokens, State::Accepted)
@@ -111,7 +120,8 @@ impl Session {
             Said::Complete(batch) => self.complete(sequence, batch.items).boxed(),
             Said::Fail(batch) => self.fail(sequence, batch.items).boxed(),
             Said::Reject(batch) => self.reject(sequence, batch.items).boxed(),
-        }))
+        };
+        Ok(Some((place, work)))
     }
 
     fn add_credit(&self, credit: &proto::Credit) -> Result<(), Fault> {
@@ -140,9 +150,8 @@ impl Session {
         let changed = renewed
             .into_iter()
             .filter(|(_, one)| one.as_ref().is_none_or(|renewed| renewed.cancel_requested));
-        let renewals = changed
-            .map(|(token, one)| render::renewal(token.to_string(), one))
-            .collect();
+        let renewals = changed.map(|(token, one)| render::renewal(token.to_string(), one));
+        let renewals = render::without_long_reasons(renewals.collect());
         self.ack(proto::Ack {
             sequence,
             failures,
@@ -152,14 +161,18 @@ impl Session {
         .await;
     }
 
-    /// Renews leases and forgets those that are lost.
+    /// Renews leases; knows from then on of those that are held, and forgets those that are lost.
     async fn renew(&self, tokens: Vec<LeaseToken>) -> Answers<(LeaseToken, Option<Renewed>)> {
         let renewed = self.report().renew(&tokens, self.ask.lease_ms).await?;
-        let lost = tokens
-            .iter()
-            .zip(&renewed)
-            .filter(|(_, one)| matches!(one, Ok(None)));
-        self.lets_go(lost.map(|(token, _)| *token));
+        let of = |held: bool| {
+            let each = tokens.iter().zip(&renewed);
+            each.filter_map(move |(token, one)| {
+                let one = one.as_ref().ok()?;
+                (one.is_some() == held).then_some(*token)
+            })
+        };
+        self.lets_go(of(false));
+        self.holds(of(true));
         let each = tokens.into_iter().zip(renewed);
         Ok(each
             .map(|(token, one)| one.map(|one| (token, one)))
@@ -200,12 +213,13 @@ impl Session {
         let tenant = self.ask.tenant_id;
         let token = |item: &proto::CompleteTaskRequest| item.lease_token.clone();
         let sorted = Sorted::new(items, token, |item| parse_work::completion(item, tenant));
-        let tokens: Vec<_> = sorted.good.iter().map(|(_, one)| one.token).collect();
+        let tokens = sorted.good.iter().map(|(_, one)| one.token).collect();
+        let ending = self.ending(tokens);
         let session = &self;
         let (failures, _) = sorted
             .settle(|items| async move { session.report().complete(items).await })
             .await;
-        self.ended(tokens, &failures);
+        self.still_holds(ending, &failures);
         self.ack(proto::Ack {
             sequence,
             failures,
@@ -217,13 +231,13 @@ impl Session {
     async fn fail(self: Arc<Self>, sequence: i64, items: Vec<proto::FailTaskRequest>) {
         let token = |item: &proto::FailTaskRequest| item.lease_token.clone();
         let sorted = Sorted::new(items, token, parse_work::failure);
-        let tokens: Vec<_> = sorted.good.iter().map(|(_, one)| one.token).collect();
-        // Before they end: the crier must not take an end that the agent asked for for a loss.
-        self.lets_go(tokens);
+        let tokens = sorted.good.iter().map(|(_, one)| one.token).collect();
+        let ending = self.ending(tokens);
         let session = &self;
         let (failures, ended) = sorted
             .settle(|items| async move { session.report().fail(items).await })
             .await;
+        self.still_holds(ending, &failures);
         let states = ended
             .iter()
             .map(|one| render::state(one.state).into())
@@ -239,13 +253,14 @@ impl Session {
 
     async fn reject(self: Arc<Self>, sequence: i64, items: Vec<proto::RejectTaskRequest>) {
         let token = |item: &proto::RejectTaskRequest| item.lease_token.clone();
-        let sorted = Sorted::new(items, token, |item| parse_work::rejection(&item));
-        let tokens: Vec<_> = sorted.good.iter().map(|(_, token)| *token).collect();
-        self.lets_go(tokens);
+        let sorted = Sorted::new(items, token, parse_work::rejection);
+        let tokens = sorted.good.iter().map(|(_, one)| one.token).collect();
+        let ending = self.ending(tokens);
         let session = &self;
         let (failures, _) = sorted
-            .settle(|tokens| async move { session.report().reject(&tokens).await })
+            .settle(|items| async move { session.report().reject(items).await })
             .await;
+        self.still_holds(ending, &failures);
         self.ack(proto::Ack {
             sequence,
             failures,
@@ -254,47 +269,70 @@ impl Session {
         .await;
     }
 
-    /// Gives back what the stream holds, if asked to.
+    /// Gives back what the stream holds, if asked to. The feeder has seen `leaving` by then, or
+    /// sees it after it has entered what it leased.
     async fn leave(self: Arc<Self>, goodbye: proto::Goodbye) {
-        self.credit.store(0, Ordering::Release);
-        if !goodbye.return_leases {
-            return;
+        if goodbye.return_leases {
+            self.return_all().await;
         }
-        // First, so that what is being leased at this moment is seen by one of the two.
-        self.leaving.cancel();
-        self.return_all().await;
     }
 
-    /// Forgets leases whose tasks ended, unless the end failed.
-    fn ended(&self, tokens: Vec<LeaseToken>, failures: &[proto::ItemFailure]) {
-        let failed: std::collections::HashSet<_> = failures
-            .iter()
+    /// Lets go of leases that are about to end, before they do: the crier must not take an end that
+    /// the agent asked for for a loss. Answers those that were held.
+    fn ending(&self, tokens: Vec<LeaseToken>) -> Vec<LeaseToken> {
+        tokens
+            .into_iter()
+            .filter(|token| self.let_go(*token))
+            .collect()
+    }
+
+    /// Takes those back whose end was refused and that are not lost.
+    fn still_holds(&self, ending: Vec<LeaseToken>, failures: &[proto::ItemFailure]) {
+        let lost = Reason::LeaseLost.as_str();
+        let refused = failures.iter().filter(|failure| failure.reason != lost);
+        let refused: HashSet<_> = refused
             .map(|failure| failure.lease_token.as_str())
             .collect();
-        self.lets_go(
-            tokens
-                .into_iter()
-                .filter(|token| !failed.contains(token.to_string().as_str())),
-        );
+        if refused.is_empty() {
+            return;
+        }
+        let still = |token: &LeaseToken| refused.contains(token.to_string().as_str());
+        self.holds(ending.into_iter().filter(still));
+        self.held_more.notify_one();
+    }
+}
+
+/// The leases that a message says something about, where the order matters.
+fn leases_of(message: &Said) -> Vec<LeaseToken> {
+    fn all<'a>(tokens: impl Iterator<Item = &'a String>) -> Vec<LeaseToken> {
+        tokens.filter_map(|token| token.parse().ok()).collect()
+    }
+    match message {
+        Said::Hello(_) | Said::Credit(_) | Said::Goodbye(_) | Said::Heartbeat(_) => Vec::new(),
+        Said::Accept(batch) => all(batch.lease_tokens.iter()),
+        Said::Start(batch) => all(batch.lease_tokens.iter()),
+        Said::Progress(batch) => all(batch.items.iter().map(|item| &item.lease_token)),
+        Said::Complete(batch) => all(batch.items.iter().map(|item| &item.lease_token)),
+        Said::Fail(batch) => all(batch.items.iter().map(|item| &item.lease_token)),
+        Said::Reject(batch) => all(batch.items.iter().map(|item| &item.lease_token)),
     }
 }
 
 fn check_size(message: &Said) -> Result<(), Fault> {
-    let (items, most) = match message {
+    let (items, least, most) = match message {
         Said::Hello(_) | Said::Credit(_) | Said::Goodbye(_) => return Ok(()),
-        Said::Heartbeat(beat) => (beat.lease_tokens.len(), MOST_HELD),
-        Said::Accept(batch) => (batch.lease_tokens.len(), MOST),
-        Said::Start(batch) => (batch.lease_tokens.len(), MOST),
-        Said::Progress(batch) => (batch.items.len(), MOST),
-        Said::Complete(batch) => (batch.items.len(), MOST),
-        Said::Fail(batch) => (batch.items.len(), MOST),
-        Said::Reject(batch) => (batch.items.len(), MOST),
+        // An agent that holds nothing says so.
+        Said::Heartbeat(beat) => (beat.lease_tokens.len(), 0, MOST_HELD),
+        Said::Accept(batch) => (batch.lease_tokens.len(), 1, MOST),
+        Said::Start(batch) => (batch.lease_tokens.len(), 1, MOST),
+        Said::Progress(batch) => (batch.items.len(), 1, MOST),
+        Said::Complete(batch) => (batch.items.len(), 1, MOST),
+        Said::Fail(batch) => (batch.items.len(), 1, MOST),
+        Said::Reject(batch) => (batch.items.len(), 1, MOST),
     };
-    if items > most {
-        return Err(Fault::invalid(
-            "message",
-            format!("must have at most {most} items"),
-        ));
+    if (least..=most).contains(&items) {
+        return Ok(());
     }
-    Ok(())
+    let rule = format!("must have {least} to {most} items");
+    Err(Fault::invalid("message", rule))
 }

@@ -1,4 +1,4 @@
 -- Who waits for these tasks; one row for each pair.
-select d.depends_on, d.task_id, d.tenant_id
-from task_dependency d
-where d.depends_on = any ($1)
+select d.tenant_id, d.task_id
+from unnest($1::uuid[], $2::uuid[]) as x (task_id, tenant_id)
+join task_dependency d on d.depends_on = x.task_id and d.tenant_id = x.tenant_id

@@ -1,2 +1,4 @@
 -- How some tasks ended.
-select task_id, state from task_outcome where task_id = any ($1)
+select o.task_id, o.state
+from unnest($1::uuid[], $2::uuid[]) as x (task_id, tenant_id)
+join task_outcome o on o.task_id = x.task_id and o.tenant_id = x.tenant_id

@@ -18,3 +18,4 @@ on conflict (task_id) do update set
         else excluded.usage
     end,
     report_time = excluded.report_time
+where p.tenant_id = excluded.tenant_id

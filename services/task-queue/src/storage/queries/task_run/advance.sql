@@ -28,7 +28,7 @@ moved as (
     returning r.task_id
 )
 select
-    r.task_id, r.fence, h.state_before, h.target, r.attempt, r.agent_id,
+    r.task_id, r.tenant_id, r.fence, h.state_before, h.target, r.attempt, r.agent_id,
     r.cancel_time is not null as cancel_requested, t.type, t.queue, t.project_id, t.origin_kind,
     t.origin_resource_id, t.labels, t.details, r.hold_id
 from held h

@@ -23,7 +23,7 @@ granted as (
       and r.state = 1
       and r.ready_time <= $7
       and r.blocked_by = 0
-      and r.admission in (0, 3)
+      and (r.admission = 0 or (r.admission = 3 and r.hold_expire_time > $7))
       and not (x.agent_id = any (r.rejected_by))
     returning r.*
 )

@@ -7,7 +7,7 @@ where tenant_id = $1
   and state = 1
   and ready_time <= $4
   and blocked_by = 0
-  and admission in (0, 3)
+  and (admission = 0 or (admission = 3 and hold_expire_time > $4))
   and not ($5 = any (rejected_by))
 order by order_score, task_id
 limit $6

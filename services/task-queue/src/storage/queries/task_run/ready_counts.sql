@@ -1,5 +1,6 @@
--- How many tasks of each lane have been ready since before $1: what Redis should hold at least.
+-- How many tasks of each lane are ready: what Redis should hold.
 select tenant_id, queue, capability, count(*) as tasks
 from task_run
-where state = 1 and ready_time <= $1 and blocked_by = 0 and admission in (0, 3)
+where state = 1 and ready_time <= $1 and blocked_by = 0
+  and (admission = 0 or (admission = 3 and hold_expire_time > $1))
 group by tenant_id, queue, capability

@@ -1,5 +1,7 @@
--- Of the tasks that were popped and not granted: those that still wait, but not for this agent.
-select r.task_id
-from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as x (task_id, tenant_id, agent_id)
+-- Of the tasks that were popped and not granted: those that still wait for an agent. It is not this
+-- one's turn (it has rejected the task), or not yet their time by this replica's clock.
+select r.task_id, r.tenant_id, r.queue, r.capability, r.order_score, r.ready_time, r.rejected_by
+from unnest($1::uuid[], $2::uuid[]) as x (task_id, tenant_id)
 join task_run r on r.task_id = x.task_id and r.tenant_id = x.tenant_id
-where r.state = 1 and x.agent_id = any (r.rejected_by)
+where r.state = 1 and r.blocked_by = 0
+  and (r.admission = 0 or (r.admission = 3 and r.hold_expire_time > $3))

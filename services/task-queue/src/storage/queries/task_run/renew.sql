@@ -7,5 +7,5 @@ where r.task_id = x.task_id
   and r.tenant_id = x.tenant_id
   and r.fence = x.fence
   and r.state in (2, 3, 5)
-returning r.task_id, r.fence, r.lease_until, r.cancel_time is not null as cancel_requested,
-    r.cancel_reason
+returning r.task_id, r.tenant_id, r.fence, r.lease_until,
+    r.cancel_time is not null as cancel_requested, r.cancel_reason

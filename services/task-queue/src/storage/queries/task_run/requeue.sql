@@ -29,6 +29,8 @@ update task_run r set
     lost_leases = x.lost_leases,
     admission = x.admission,
     hold_id = case when x.admission = 3 then r.hold_id end,
+    hold_expire_time = case when x.admission = 3 then r.hold_expire_time end,
+    ask_time = null,
     ready_time = x.ready_time,
     order_score = x.order_score,
     start_deadline = x.start_deadline,
