@@ -4,12 +4,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reeve_contracts::finance::v1::budget_service_client::BudgetServiceClient;
 use reeve_contracts::finance::v1::{HoldState, ReleaseHoldRequest, ReserveBudgetRequest};
 use reeve_contracts::r#type::v1::Money;
-use reeve_ids::{HoldId, TenantId};
+use reeve_ids::{HoldId, TaskId, TenantId};
 use reeve_runtime::Peer;
 use reeve_status::{Fault, Reason};
 
-use crate::domain::Budget;
-use crate::storage::{Hold, Unadmitted};
+use crate::domain::{Budget, Hold};
 
 /// Why there is no hold.
 #[derive(Debug)]
@@ -22,6 +21,23 @@ pub enum Refusal {
     Impossible(Fault),
     /// Nobody knows now.
     Unknown(Fault),
+}
+
+/// Money to be set aside.
+#[derive(Debug, Clone, Copy)]
+pub struct Reservation<'a> {
+    /// Whose.
+    pub tenant_id: TenantId,
+    /// For which task.
+    pub task_id: TaskId,
+    /// As it stands.
+    pub version: i32,
+    /// For which of its attempts.
+    pub attempt: i32,
+    /// Out of which budget, and how much.
+    pub budget: &'a Budget,
+    /// The trace that the task belongs to; may be empty.
+    pub traceparent: &'a str,
 }
 
 /// Asks finance.
@@ -48,25 +64,23 @@ impl Budgets {
     /// When the budget refuses or finance is away.
     pub async fn reserve(
         &self,
-        task: &Unadmitted,
-        budget: &Budget,
+        ask: &Reservation<'_>,
         now: DateTime<Utc>,
     ) -> Result<Hold, Refusal> {
-        let (tenant, task_id) = task.id();
+        let (budget, task_id) = (ask.budget, ask.task_id);
         let message = ReserveBudgetRequest {
-            request_id: format!("{task_id}/{}", task.version),
+            request_id: format!("{task_id}/{}", ask.version),
             budget_id: budget.id.to_string(),
             amount: Some(Money {
                 amount: budget.amount.clone(),
                 currency_code: budget.currency.clone(),
             }),
             task_id: task_id.to_string(),
-            attempt: task.attempt + 1,
+            attempt: ask.attempt,
             hold_duration: Some(reeve_wellknown::duration(self.hold_duration)),
         };
-        let traceparent = Some(task.facts.details.traceparent.as_str());
-        let traceparent = traceparent.filter(|text| !text.is_empty());
-        let request = self.peer.request_in(tenant, traceparent, message);
+        let traceparent = Some(ask.traceparent).filter(|text| !text.is_empty());
+        let request = self.peer.request_in(ask.tenant_id, traceparent, message);
         let answer = BudgetServiceClient::new(self.peer.channel())
             .reserve_budget(request)
             .await;

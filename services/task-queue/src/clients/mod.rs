@@ -4,4 +4,4 @@ mod agents;
 mod budgets;
 
 pub use agents::{AgentInfo, Agents};
-pub use budgets::{Budgets, Refusal};
+pub use budgets::{Budgets, Refusal, Reservation};

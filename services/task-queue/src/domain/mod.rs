@@ -15,7 +15,7 @@ pub use attempt::{AttemptEnd, Cause, Settled, Standing, TaskError, completable, 
 pub use backoff::RetryPolicy;
 pub use lease_token::LeaseToken;
 pub use order::order_score;
-pub use pending::{Admission, PendingReason, Waiting};
+pub use pending::{Admission, Hold, PendingReason, Waiting};
 pub use spec::{Actor, ActorKind, Budget, NewTask, Origin, Priority, Spec, Timeouts};
 pub use state::{Forbidden, State};
 pub use task::{Attempt, Progress, Task};

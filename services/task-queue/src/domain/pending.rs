@@ -1,6 +1,7 @@
 //! What a pending task waits for.
 
 use chrono::{DateTime, Utc};
+use reeve_ids::HoldId;
 
 /// Whether a budget lets the task run. The numbers are those at rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,15 @@ impl Admission {
     pub const fn lets_run(self) -> bool {
         matches!(self, Self::Free | Self::Held)
     }
+}
+
+/// Money that is set aside for a task until a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// The hold.
+    pub id: HoldId,
+    /// When it expires.
+    pub expire_time: DateTime<Utc>,
 }
 
 /// Why a pending task is not with an agent. The numbers are those on the wire.

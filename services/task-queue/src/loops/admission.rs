@@ -8,13 +8,13 @@ use reeve_runtime::Progress;
 use tokio_util::sync::CancellationToken;
 
 use super::pace::Pace;
-use crate::clients::Refusal;
+use crate::clients::{Refusal, Reservation};
 use crate::config::span;
 use crate::core::Shared;
 use crate::dispatch::{LaneKey, ReadyTask};
-use crate::domain::{Admission, Budget, Cause, State};
+use crate::domain::{Admission, Budget, Cause, Hold, State};
 use crate::operations::{events, settling};
-use crate::storage::{self, Hold, Unadmitted};
+use crate::storage::{self, Unadmitted};
 use crate::{Error, NAME};
 
 /// Tasks that one tick asks for.
@@ -98,8 +98,17 @@ impl Admissions {
     }
 
     async fn reserve(&self, task: &Unadmitted, budget: &Budget) -> Result<Hold, Refusal> {
+        let (tenant_id, task_id) = task.id();
+        let ask = Reservation {
+            tenant_id,
+            task_id,
+            version: task.version,
+            attempt: task.attempt + 1,
+            budget,
+            traceparent: &task.facts.details.traceparent,
+        };
         let now = self.shared.clock.now();
-        self.shared.budgets.reserve(task, budget, now).await
+        self.shared.budgets.reserve(&ask, now).await
     }
 
     async fn admit(&self, task: &Unadmitted, hold: Hold) -> Result<(), Error> {

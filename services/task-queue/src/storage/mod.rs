@@ -31,8 +31,8 @@ pub use rows::{
     AdvancedRow, CompletedRow, EndedRow, Facts, LockedRow, PassedRow, ReadyRow, priority, state,
 };
 pub use sweep::{
-    Due, Hold, LaneCount, Limits, Unadmitted, Unblocked, admit, due, held_by, postpone,
-    ready_counts, ready_of_lanes, ready_page, unadmitted,
+    Due, LaneCount, Limits, Unadmitted, Unblocked, admit, due, held_by, postpone, ready_counts,
+    ready_of_lanes, ready_page, unadmitted,
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");

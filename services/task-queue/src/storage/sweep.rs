@@ -1,12 +1,12 @@
 //! What loops look for: time that has passed, order that Redis forgot, budgets to be asked.
 
 use chrono::{DateTime, Utc};
-use reeve_ids::{AgentId, HoldId, TaskId, TenantId, Uuid};
+use reeve_ids::{AgentId, TaskId, TenantId, Uuid};
 use sqlx::{FromRow, PgConnection, PgPool};
 
 use super::rows::{Facts, ReadyRow};
 use crate::Error;
-use crate::domain::{Admission, LeaseToken};
+use crate::domain::{Admission, Hold, LeaseToken};
 
 /// A run that time has overtaken.
 #[derive(Debug, Clone, Copy, FromRow)]
@@ -187,15 +187,6 @@ impl Unadmitted {
             TaskId::from_uuid(self.task_id),
         )
     }
-}
-
-/// Money that is set aside for a task until a time.
-#[derive(Debug, Clone, Copy)]
-pub struct Hold {
-    /// The hold.
-    pub id: HoldId,
-    /// When it expires.
-    pub expire_time: DateTime<Utc>,
 }
 
 /// Writes what the budget said; the task's place, unless it has moved on. A task that is AWAITING

@@ -100,3 +100,41 @@ async fn a_repeated_batch_creates_what_is_new() {
         .await;
     free.expect("the refused batch has not used it");
 }
+
+#[tokio::test]
+async fn a_refused_create_spoils_no_other_and_gives_its_request_id_back() {
+    let world = World::start().await;
+    let create = |request_id: String, depends_on: Vec<String>| {
+        let request = proto::CreateTaskRequest {
+            spec: Some(proto::TaskSpec {
+                depends_on,
+                ..spec("lint")
+            }),
+            request_id,
+        };
+        let (mut tasks, request) = (world.tasks(), world.ask(request));
+        async move { tasks.create_task(request).await }
+    };
+    let nobody = || vec![reeve_ids::TaskId::new().to_string()];
+    let calls = (0..40).map(|n| {
+        let depends_on = if n % 2 == 0 { Vec::new() } else { nobody() };
+        create(format!("r-{n}"), depends_on)
+    });
+    for (n, answer) in futures::future::join_all(calls)
+        .await
+        .into_iter()
+        .enumerate()
+    {
+        if n % 2 == 0 {
+            answer.expect("it is created");
+        } else {
+            let fault = refused(answer, Code::InvalidArgument, Reason::ValidationFailed);
+            assert_eq!(fields(&fault), ["spec.depends_on[0]"]);
+        }
+    }
+    create("r-1".to_owned(), Vec::new())
+        .await
+        .expect("nothing was created under this id");
+    let reused = create("r-2".to_owned(), nobody()).await;
+    refused(reused, Code::FailedPrecondition, Reason::RequestIdReused);
+}

@@ -295,3 +295,24 @@ async fn an_agent_takes_only_from_its_queues_and_for_its_capabilities() {
         [night.id.as_str()]
     );
 }
+
+#[tokio::test]
+async fn a_task_of_a_later_time_is_found_beside_any_number_of_others() {
+    let mut world = World::by_test_clock(&[]).await;
+    let agent = world.agent(&["lint"]);
+    // Too far away to be kept in memory, which does not survive a restart either.
+    let later = world.clock.now() + TimeDelta::minutes(15);
+    let scheduled = world
+        .create(proto::TaskSpec {
+            schedule_time: Some(reeve_wellknown::timestamp(later)),
+            priority: proto::TaskPriority::Critical.into(),
+            ..spec("lint")
+        })
+        .await;
+    world.create_many(spec("lint"), 20).await;
+    world.stop().await;
+    world.run().await;
+    world.clock.advance(TimeDelta::minutes(16));
+    eventually(|| async { world.ready_in_redis("default", "lint").await == 21 }).await;
+    assert_eq!(id_of(&world.lease_one(agent).await), scheduled.id);
+}
