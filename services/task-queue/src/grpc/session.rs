@@ -89,7 +89,7 @@ async fn converse(
     out: Out,
 ) -> Result<(), Fault> {
     let first = inbound.next().await.transpose();
-    let first = first.map_err(|status| inbound_fault(&status))?;
+    let first = first.map_err(|status| reeve_runtime::inbound_fault(&status))?;
     let Some(Said::Hello(hello)) = first.and_then(|first| first.message) else {
         return Err(Fault::invalid(
             "message",
@@ -150,27 +150,6 @@ fn parse_hello(caller: &Caller, hello: proto::Hello) -> Result<(LeaseAsk, Vec<Le
         Some((ask, tokens))
     });
     parse::finish(v, parsed)
-}
-
-/// What a message that tonic refused is to be called. A broken connection is refused, too, and nobody
-/// is there to hear of it.
-fn inbound_fault(status: &Status) -> Fault {
-    let text = status.message();
-    let too_large = text.contains("message length too large");
-    match status.code() {
-        tonic::Code::OutOfRange if too_large => Fault::new(
-            Code::ResourceExhausted,
-            Reason::PayloadTooLarge,
-            format!(
-                "a message is larger than {} bytes",
-                reeve_runtime::MAX_MESSAGE_BYTES
-            ),
-        ),
-        tonic::Code::Internal | tonic::Code::Unknown | tonic::Code::InvalidArgument => {
-            Fault::new(Code::InvalidArgument, Reason::ValidationFailed, text)
-        }
-        _ => Fault::from(status),
-    }
 }
 
 impl Session {
@@ -261,7 +240,7 @@ impl Session {
             };
             let request = match said {
                 None => break Ok(()),
-                Some(Err(status)) => break Err(inbound_fault(&status)),
+                Some(Err(status)) => break Err(reeve_runtime::inbound_fault(&status)),
                 Some(Ok(request)) => request,
             };
             let Ok(permit) = Arc::clone(&at_work).acquire_owned().await else {
