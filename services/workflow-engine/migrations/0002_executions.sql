@@ -66,8 +66,8 @@ create table step_run (
     primary key (execution_id, step_id)
 ) with (fillfactor = 70);
 
--- Which task an attempt became. Rows are only ever added: the relay that created the task and the
--- consumer that hears of it first may both add it, in any order, without a lock.
+-- Which task an attempt became. The relay that created the task and the consumer that hears of it
+-- first may both add the row, in any order; news of any other task is not the step's.
 create table dispatch (
     execution_id uuid not null references execution (id) on delete cascade,
     step_id text not null,
@@ -126,6 +126,20 @@ create table command (
 );
 create index command_due on command (next_time);
 
+-- News of tasks that could not be applied, not even by failing their execution: for people to look
+-- at. Without a foreign key, since whatever is wrong may be wrong with that row.
+create table dead_news (
+    id bigint generated always as identity primary key,
+    tenant_id uuid not null,
+    execution_id uuid not null,
+    step_id text not null,
+    attempt integer not null,
+    -- Of the event in task-queue's log.
+    sequence bigint not null,
+    cause text not null,
+    create_time timestamptz not null default now()
+);
+
 create table approval (
     id uuid primary key,
     tenant_id uuid not null,
@@ -160,7 +174,7 @@ declare
     name text;
 begin
     foreach name in array array
-        ['execution', 'step_run', 'dispatch', 'history', 'timer', 'command', 'approval']
+        ['execution', 'step_run', 'dispatch', 'history', 'timer', 'command', 'dead_news', 'approval']
     loop
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
@@ -219,7 +233,11 @@ where (
         -- Nothing at all will happen …
         not (
             exists (select from command where command.execution_id = execution.id)
-            or exists (select from timer where timer.execution_id = execution.id)
+            -- The deadline ends an execution, but does not make it go on.
+            or exists (
+                select from timer
+                where timer.execution_id = execution.id and timer.kind <> 'DEADLINE'
+            )
             or exists (
                 select from approval
                 where approval.execution_id = execution.id and approval.state = 'PENDING'

@@ -43,12 +43,20 @@ pub enum Error {
     /// Fields are wrong, whatever the state.
     #[error("{0}")]
     Invalid(Fault),
-    /// The definition has faults.
+    /// The definition has faults, and other fields of the request may too.
     #[error("the definition has {} faults", .0.len())]
-    DefinitionInvalid(Vec<Defect>),
+    DefinitionInvalid(Vec<Defect>, Vec<Violation>),
     /// The request_id was used with another body.
     #[error("request_id {0} was used with another body")]
     RequestIdReused(String),
+    /// The execution has changed since the caller looked at it.
+    #[error("execution {id} is at {current}")]
+    EtagMismatch {
+        /// The execution.
+        id: ExecutionId,
+        /// Its etag.
+        current: i64,
+    },
     /// The lifecycle has no such edge.
     #[error("execution {id} refuses: {refusal:?}")]
     Refused {
@@ -67,6 +75,9 @@ pub enum Error {
         /// The artifact's digest.
         digest: String,
     },
+    /// Reading a definition panicked.
+    #[error("reading a definition panicked")]
+    Panicked,
     /// Applying an event panicked, even the one that gives up.
     #[error("deciding about execution {0} panicked")]
     Poisoned(ExecutionId),
@@ -94,6 +105,42 @@ impl From<Fault> for Error {
 }
 
 impl Error {
+    /// Whether the same transition would meet the same error for ever. What may pass, such as a
+    /// database or task-queue that is away, is tried again instead.
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::Database(error) | Self::Events(reeve_events::Error::Database(error)) => {
+                is_refusal(error)
+            }
+            Self::Corrupt(_) | Self::CorruptDefinition { .. } | Self::Poisoned(_) => true,
+            Self::TaskQueue(fault) => match fault.code() {
+                Code::InvalidArgument
+                | Code::NotFound
+                | Code::AlreadyExists
+                | Code::FailedPrecondition
+                | Code::OutOfRange
+                | Code::PermissionDenied => true,
+                Code::ResourceExhausted => fault.reason() == Reason::PayloadTooLarge,
+                Code::Aborted
+                | Code::Unavailable
+                | Code::DeadlineExceeded
+                | Code::Cancelled
+                | Code::Unauthenticated
+                | Code::Unimplemented
+                | Code::Internal => false,
+            },
+            Self::NotFound { .. } => true,
+            Self::Events(_)
+            | Self::Panicked
+            | Self::Invalid(_)
+            | Self::DefinitionInvalid(..)
+            | Self::RequestIdReused(_)
+            | Self::EtagMismatch { .. }
+            | Self::Refused { .. }
+            | Self::Objection { .. } => false,
+        }
+    }
+
     /// What a caller hears.
     pub fn classify(self) -> Fault {
         match self {
@@ -107,26 +154,25 @@ impl Error {
             Self::Corrupt(_)
             | Self::CorruptDefinition { .. }
             | Self::Events(_)
+            | Self::Panicked
             | Self::Poisoned(_) => {
                 tracing::error!(error = %self, "an operation failed");
                 Fault::internal()
             }
             Self::TaskQueue(fault) | Self::Invalid(fault) => fault,
             Self::NotFound { kind, name } => Fault::not_found(kind, name),
-            Self::DefinitionInvalid(defects) => definition_invalid(defects),
+            Self::DefinitionInvalid(defects, others) => {
+                definition_invalid(defects).with_violations(others)
+            }
             Self::RequestIdReused(request_id) => Fault::precondition(
                 Reason::RequestIdReused,
                 "REQUEST_ID",
                 format!("request_id/{request_id}"),
                 "this request_id was used with another body; choose another",
             ),
+            Self::EtagMismatch { id, current } => Fault::etag_mismatch("execution", id, current),
             Self::Refused { id, refusal } => {
-                let legal: Vec<_> = refusal
-                    .from
-                    .targets()
-                    .iter()
-                    .map(|to| to.as_str())
-                    .collect();
+                let legal: Vec<_> = refusal.legal.iter().map(|to| to.as_str()).collect();
                 let (from, to) = (refusal.from.as_str(), refusal.to.as_str());
                 Fault::transition_forbidden("execution", id, from, to, &legal)
             }
@@ -136,6 +182,29 @@ impl Error {
                 digest,
             } => objection_fault(id, objection, digest),
         }
+    }
+}
+
+/// Whether the database looked at the data and refused it, or holds data that cannot be read.
+fn is_refusal(error: &reeve_postgres::Error) -> bool {
+    use reeve_postgres::Error as Database;
+    match error {
+        Database::UniqueViolation { .. }
+        | Database::ForeignKeyViolation { .. }
+        | Database::CheckViolation { .. }
+        | Database::Raised { .. }
+        | Database::RowNotFound => true,
+        Database::Other(cause) => match cause {
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_) => {
+                true
+            }
+            // Class 22 is about data, 23 about constraints; the rest is about the server.
+            sqlx::Error::Database(database) => database
+                .code()
+                .is_some_and(|state| state.starts_with("22") || state.starts_with("23")),
+            _ => false,
+        },
+        _ => false,
     }
 }
 

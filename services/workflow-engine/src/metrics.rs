@@ -15,8 +15,10 @@ pub struct Counters {
     pub dispatched: Counter,
     /// Commands that were put off.
     pub postponed: Counter,
-    /// Transitions that panicked.
+    /// Transitions that panicked or cannot be written, and failed their execution.
     pub poisoned: Counter,
+    /// News of tasks that were put away.
+    pub buried: Counter,
     /// Executions that nothing will wake: must be 0.
     pub asleep: Gauge,
 }
@@ -37,7 +39,11 @@ impl Counters {
             ),
             poisoned: metrics.counter(
                 "reeve_workflow_transitions_poisoned",
-                "Transitions that panicked and failed their execution",
+                "Transitions that panicked or cannot be written, and failed their execution",
+            ),
+            buried: metrics.counter(
+                "reeve_workflow_news_buried",
+                "News of tasks that could not be applied; the table dead_news has them",
             ),
             asleep: metrics.gauge(
                 "reeve_executions_without_wake_source",

@@ -3,8 +3,8 @@
 use prost_types::Struct;
 use reeve_contracts::task::v1::task_service_client::TaskServiceClient;
 use reeve_contracts::task::v1::{
-    CancelTaskRequest, CreateTaskRequest, GetTaskRequest, RetryPolicy, Task, TaskOrigin,
-    TaskPriority, TaskSpec,
+    CancelTaskRequest, CreateTaskRequest, GetTaskRequest, ListTasksRequest, RetryPolicy, Task,
+    TaskFilter, TaskOrigin, TaskPriority, TaskSpec,
 };
 use reeve_contracts::r#type::v1::Money;
 use reeve_ids::{ExecutionId, TaskId, TenantId};
@@ -98,6 +98,40 @@ impl TaskQueue {
             .map(drop)
     }
 
+    /// The task that an earlier call created for an attempt, if it was taken.
+    ///
+    /// # Errors
+    /// What task-queue answered.
+    pub async fn find(&self, key: AttemptKey<'_>) -> Result<Option<TaskId>, Fault> {
+        let mut message = ListTasksRequest {
+            filter: Some(TaskFilter {
+                origin_kind: ORIGIN.to_owned(),
+                origin_resource_id: key.execution.to_string(),
+                ..TaskFilter::default()
+            }),
+            page_size: 1_000,
+            ..ListTasksRequest::default()
+        };
+        loop {
+            let answer = self
+                .peer
+                .call(|| {
+                    let request = self.peer.request(key.tenant, message.clone());
+                    let mut client = self.client();
+                    async move { client.list_tasks(request).await }
+                })
+                .await?;
+            let found = answer.tasks.iter().find(|task| is_of(task, key));
+            if let Some(task) = found {
+                return task.id.parse().map(Some).map_err(|_| Fault::internal());
+            }
+            if answer.next_page_token.is_empty() {
+                return Ok(None);
+            }
+            message.page_token = answer.next_page_token;
+        }
+    }
+
     /// Reads a task with its result.
     ///
     /// # Errors
@@ -116,6 +150,11 @@ impl TaskQueue {
             .await?;
         response.task.ok_or_else(Fault::internal)
     }
+}
+
+fn is_of(task: &Task, key: AttemptKey<'_>) -> bool {
+    let origin = task.spec.as_ref().and_then(|spec| spec.origin.as_ref());
+    origin.is_some_and(|it| it.step_path == key.step_id && it.attempt == key.attempt)
 }
 
 /// The reason's first 512 characters, which is what task-queue takes.

@@ -32,10 +32,34 @@ impl Plan {
     pub fn compile(definition: Definition) -> Result<Self, Vec<Defect>> {
         let mut defects = Defects::default();
         bounds::check(&definition, &mut defects);
-        // Beyond the bound, looking closer would cost more than it tells.
-        if definition.steps.len() > bounds::STEP_LIMIT {
+        // Beyond the bounds, looking closer would cost more than it tells.
+        if bounds::is_too_large(&definition, &mut defects) {
             return Err(defects.in_order(&definition));
         }
+        Self::build(definition, defects)
+    }
+
+    /// Compiles a definition that was published. Bounds that were narrowed since do not apply to it:
+    /// its executions are under way.
+    ///
+    /// # Errors
+    /// Why it cannot be executed any more.
+    pub fn of_published(definition: Definition) -> Result<Self, Vec<Defect>> {
+        Self::build(definition, Defects::default())
+    }
+
+    /// A definition that cannot be executed any more: only the names of its steps.
+    pub fn names_of(definition: Definition) -> Self {
+        Self {
+            definition,
+            graph: Graph::default(),
+            programs: Vec::new(),
+            output: Template::Literal(serde_json::Value::Null),
+            schema: None,
+        }
+    }
+
+    fn build(definition: Definition, mut defects: Defects) -> Result<Self, Vec<Defect>> {
         let graph = Graph::build(&definition, &mut defects);
         let mut compiler = Compiler::new(&definition, &graph, &mut defects);
         let programs = (0..definition.steps.len())

@@ -1,5 +1,6 @@
 //! An execution's state, as the rows have it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -7,6 +8,7 @@ use reeve_ids::{ApprovalId, BudgetId, ExecutionId, ProjectId, TenantId, Workflow
 use serde_json::{Value, json};
 
 use super::definition::StepType;
+use super::expression::Members;
 use super::failure::Failure;
 use super::plan::Plan;
 use super::state::{ExecutionState, Priority, StepState};
@@ -118,15 +120,19 @@ impl StepRun {
     }
 
     /// What expressions call `steps.<id>`.
-    pub fn as_variable(&self) -> Value {
+    pub fn as_variable(&self) -> Members<'_> {
         let error = self.error.as_ref().map(|error| {
             json!({"class": error.class.as_str(), "code": error.code, "message": error.message})
         });
-        json!({
-            "status": self.state.as_str(),
-            "output": self.output.clone().unwrap_or_else(|| json!({})),
-            "error": error.unwrap_or_else(|| json!({})),
-        })
+        let empty = || Cow::Owned(json!({}));
+        Members::from([
+            ("status", Cow::Owned(self.state.as_str().into())),
+            (
+                "output",
+                self.output.as_ref().map_or_else(empty, Cow::Borrowed),
+            ),
+            ("error", error.map_or_else(empty, Cow::Owned)),
+        ])
     }
 }
 

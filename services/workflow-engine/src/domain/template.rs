@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::expression::{Expression, References, Variables};
+use super::expression::{Budget, Expression, References, Variables};
 
 const OPEN: &str = "${{";
 const CLOSE: &str = "}}";
@@ -80,18 +80,18 @@ impl Template {
     ///
     /// # Errors
     /// Which member has none, and why.
-    pub fn render(&self, variables: &Variables) -> Result<Value, String> {
+    pub fn render(&self, variables: &Variables<'_>, budget: &Budget) -> Result<Value, String> {
         match self {
             Self::Literal(value) => Ok(value.clone()),
-            Self::Expression(expression) => expression.evaluate(variables),
-            Self::Text(parts) => render_text(parts, variables).map(Value::String),
+            Self::Expression(expression) => expression.evaluate(variables, budget),
+            Self::Text(parts) => render_text(parts, variables, budget).map(Value::String),
             Self::Array(items) => items
                 .iter()
-                .map(|item| item.render(variables))
+                .map(|item| item.render(variables, budget))
                 .collect::<Result<_, _>>(),
             Self::Object(members) => {
                 let members = members.iter().map(|(key, member)| {
-                    let value = member.render(variables);
+                    let value = member.render(variables, budget);
                     value
                         .map(|value| (key.clone(), value))
                         .map_err(|why| format!("{key}: {why}"))
@@ -102,15 +102,25 @@ impl Template {
     }
 }
 
-fn render_text(parts: &[Part], variables: &Variables) -> Result<String, String> {
+fn render_text(
+    parts: &[Part],
+    variables: &Variables<'_>,
+    budget: &Budget,
+) -> Result<String, String> {
     let mut text = String::new();
     for part in parts {
         match part {
             Part::Text(literal) => text.push_str(literal),
-            Part::Expression(expression) => match expression.evaluate(variables)? {
-                Value::String(value) => text.push_str(&value),
-                value => text.push_str(&value.to_string()),
-            },
+            Part::Expression(expression) => {
+                let value = match expression.evaluate(variables, budget)? {
+                    Value::String(value) => value,
+                    value => value.to_string(),
+                };
+                if !budget.affords(value.len()) {
+                    return Err("becomes too long".to_owned());
+                }
+                text.push_str(&value);
+            }
         }
     }
     Ok(text)
@@ -181,17 +191,60 @@ fn compile_string(text: &str) -> Result<Template, String> {
     })
 }
 
-/// The expression up to its `}}`, and what follows. Maps end in `}}` too, so it is the first one
-/// before which there is a whole expression.
+/// The expression up to its `}}`, and what follows.
 fn take_expression(text: &str) -> Result<(Expression, &str), String> {
-    let mut fault = None;
-    for (end, _) in text.match_indices(CLOSE) {
-        match Expression::compile(text[..end].trim()) {
-            Ok(expression) => return Ok((expression, &text[end + CLOSE.len()..])),
-            Err(description) => fault = fault.or(Some(description)),
+    let end = end_of_expression(text).ok_or("has a ${{ without its }}")?;
+    let expression = Expression::compile(text[..end].trim())?;
+    Ok((expression, &text[end + CLOSE.len()..]))
+}
+
+/// Where the first `}}` is that belongs to no string and closes no brace of the expression.
+fn end_of_expression(text: &str) -> Option<usize> {
+    let mut open = 0;
+    let mut at = 0;
+    while let Some(first) = text[at..].chars().next() {
+        let rest = &text[at..];
+        at += match first {
+            '\'' | '"' => {
+                let is_raw = text[..at].ends_with(['r', 'R']);
+                string_length(rest, is_raw)?
+            }
+            '}' if open == 0 => return rest.starts_with(CLOSE).then_some(at),
+            '}' => {
+                open -= 1;
+                1
+            }
+            '{' => {
+                open += 1;
+                1
+            }
+            other => other.len_utf8(),
+        };
+    }
+    None
+}
+
+/// The bytes of the string literal that a text begins with, quotes included.
+fn string_length(text: &str, is_raw: bool) -> Option<usize> {
+    let mark = &text[..1];
+    let triple = mark.repeat(3);
+    let quote = if text.starts_with(&triple) {
+        &triple
+    } else {
+        mark
+    };
+    let mut at = quote.len();
+    loop {
+        let rest = &text[at..];
+        if rest.starts_with(quote) {
+            return Some(at + quote.len());
+        }
+        let mut next = rest.chars();
+        at += next.next()?.len_utf8();
+        if !is_raw && rest.starts_with('\\') {
+            at += next.next()?.len_utf8();
         }
     }
-    Err(fault.unwrap_or_else(|| "has a ${{ without its }}".to_owned()))
 }
 
 #[cfg(test)]
@@ -199,14 +252,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::expression::Supply;
 
     fn render(value: Value) -> Result<Value, String> {
         let mut faults = Vec::new();
         let template = Template::compile(&value, &mut faults);
         assert!(faults.is_empty(), "{faults:?}");
-        let variables =
-            Variables::from([("input".to_owned(), json!({"dir": "k8s", "n": 3, "l": [1]}))]);
-        template.render(&variables)
+        let input = json!({"dir": "k8s", "n": 3, "l": [1], "big": "x".repeat(200_000)});
+        let variables = Variables {
+            values: [("input", std::borrow::Cow::Borrowed(&input))].into(),
+            ..Variables::default()
+        };
+        template.render(&variables, &Supply::new().budget())
     }
 
     #[test]
@@ -217,6 +274,41 @@ mod tests {
             render(json!("${{ {'a': {'b': input.n}} }}")),
             Ok(json!({"a": {"b": 3}}))
         );
+    }
+
+    #[test]
+    fn braces_and_quotes_of_an_expression_do_not_end_it() {
+        for (text, expected) in [
+            ("${{ '}}' }}", json!("}}")),
+            ("${{ \"it's }}\" }}", json!("it's }}")),
+            ("${{ '\\'}}' }}", json!("'}}")),
+            ("${{ r'\\' }}", json!("\\")),
+            ("${{ \'\'\'a\'}}\'\'\' }}", json!("a'}}")),
+            ("${{ {'a': {'b': 1}} }}", json!({"a": {"b": 1}})),
+            (
+                "${{ {'a': {'b': 1}}.a.b }} of ${{input.n}}",
+                json!("1 of 3"),
+            ),
+        ] {
+            assert_eq!(render(json!(text)), Ok(expected), "{text}");
+        }
+        for text in ["${{ 'x }}", "${{ {'a': 1 }}", "${{ 1 } }", "${{"] {
+            let mut faults = Vec::new();
+            Template::compile(&json!(text), &mut faults);
+            assert_eq!(faults.len(), 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn repeating_large_data_is_an_error() {
+        let members: Vec<_> = (0..100).map(|_| json!("${{ input }}")).collect();
+        assert!(
+            render(Value::Array(members))
+                .expect_err("rendered")
+                .contains("costs too much")
+        );
+        let text = "x${{ input.big }}".repeat(100);
+        assert!(render(json!(text)).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use reeve_auth::Caller;
 use reeve_contracts::workflow::v1 as wire;
 use reeve_contracts::workflow::v1::approval_service_server::ApprovalService;
 use reeve_postgres::page;
+use reeve_runtime::answer;
 use tonic::{Request, Response, Status};
 
 use super::{parse, render};
@@ -37,7 +38,7 @@ impl ApprovalService for ApprovalApi {
         let caller = Caller::from_request(&request)?;
         let id = parse::id("approval_id", &request.into_inner().approval_id)?;
         let approval = self.engine.get_approval(caller.tenant(), id).await;
-        let approval = render::approval(approval.map_err(Error::classify)?);
+        let approval = render::approval(&approval.map_err(Error::classify)?);
         Ok(Response::new(wire::GetApprovalResponse {
             approval: Some(approval),
         }))
@@ -59,9 +60,9 @@ impl ApprovalService for ApprovalApi {
             .list_approvals(tenant, &filter, before, size + 1)
             .await;
         let found = found.map_err(Error::classify)?;
-        let (found, next) = page::split(found, size, |approval| approval.id);
+        let (approvals, next) = answer::page(found, size, render::approval, |it| it.id);
         Ok(Response::new(wire::ListApprovalsResponse {
-            approvals: found.into_iter().map(render::approval).collect(),
+            approvals,
             next_page_token: next
                 .map(|key| page::encode(&key, &filter))
                 .unwrap_or_default(),
@@ -81,7 +82,7 @@ impl ApprovalService for ApprovalApi {
             .await;
         let mut decided = decided.map_err(Error::classify)?;
         decided.subject = None;
-        let approval = Some(render::approval(decided));
+        let approval = Some(render::approval(&decided));
         Ok(Response::new(wire::DecideApprovalResponse { approval }))
     }
 }

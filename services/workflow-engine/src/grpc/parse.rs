@@ -8,9 +8,12 @@ use prost_types::Struct;
 use reeve_contracts::workflow::v1 as wire;
 use reeve_ids::{ApprovalId, ExecutionId, WorkflowId};
 use reeve_status::{Fault, Violations};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::domain::canonical::canonical;
+use crate::domain::expression::unfit;
 use crate::domain::state::Priority;
 use crate::operations::decide_approval::Decision;
 use crate::operations::start_execution::Start;
@@ -46,14 +49,46 @@ where
 
 /// A request_id, which may be empty.
 pub fn request_id(violations: &mut Violations, request_id: &str) {
-    let right = request_id.chars().count() <= 128;
-    violations.check(right, "request_id", "must be at most 128 characters");
+    text(violations, "request_id", request_id, 128);
 }
 
-/// A text with a bound.
+/// A text with a bound that PostgreSQL can store.
 pub fn text(violations: &mut Violations, field: &str, text: &str, limit: usize) {
-    let right = text.chars().count() <= limit;
-    violations.check(right, field, format!("must be at most {limit} characters"));
+    let right = text.chars().count() <= limit && !text.contains('\0');
+    let rule = format!("must be at most {limit} characters, none of them NUL");
+    violations.check(right, field, rule);
+}
+
+/// An etag, which may be empty.
+pub fn etag(violations: &mut Violations, etag: &str) -> Option<i64> {
+    if etag.is_empty() {
+        return None;
+    }
+    let version = etag.parse().ok();
+    let right = "must be the etag of the execution, or empty";
+    violations.check(version.is_some(), "etag", right);
+    version
+}
+
+/// Size and place of a page, with whatever else is wrong with the request.
+pub fn page<Key: DeserializeOwned>(
+    mut violations: Violations,
+    size: i32,
+    token: &str,
+    filter: &impl Serialize,
+) -> Result<(i64, Option<Key>), Fault> {
+    let size = reeve_postgres::page::size(size);
+    let key = reeve_postgres::page::decode(token, filter);
+    match (size, key) {
+        (Ok(size), key) if violations.is_empty() => Ok((size, key?)),
+        (size, key) => {
+            let wrong = [size.err(), key.err()].into_iter().flatten();
+            for violation in wrong.flat_map(|fault| fault.violations().to_vec()) {
+                violations.add(violation.field, violation.description);
+            }
+            Err(violations.into_fault())
+        }
+    }
 }
 
 /// Exactly one of an id and a name.
@@ -68,6 +103,7 @@ pub fn which(
         let right = format!("exactly one of {id_field} and {name_field} is required");
         violations.add(id_field, right);
     }
+    text(violations, name_field, name, 128);
     match optional::<WorkflowId>(violations, id_field, id) {
         Some(id) => Which::Id(id),
         None => Which::Name(name.to_owned()),
@@ -83,6 +119,9 @@ fn object(violations: &mut Violations, field: &str, value: Option<Struct>, limit
         field,
         format!("must be at most {limit} bytes as JSON"),
     );
+    if let Some(why) = unfit(&value) {
+        violations.add(field, why);
+    }
     value
 }
 
@@ -101,12 +140,9 @@ fn labels(
             format!("labels.{key}"),
             "its key must be 1 to 63 characters of [a-z0-9._/-]",
         );
-        let short = value.chars().count() <= 255;
-        violations.check(
-            short,
-            format!("labels.{key}"),
-            "must be at most 255 characters",
-        );
+        let right = value.chars().count() <= 255 && !value.contains('\0');
+        let rule = "must be at most 255 characters, none of them NUL";
+        violations.check(right, format!("labels.{key}"), rule);
     }
     labels.into_iter().collect()
 }
@@ -174,9 +210,8 @@ pub fn executions(request: wire::ListExecutionsRequest) -> Result<ExecutionPage,
         workflow_id: optional(&mut violations, "workflow_id", &request.workflow_id),
         labels: labels(&mut violations, request.labels, 8),
     };
-    violations.finish()?;
-    let size = reeve_postgres::page::size(request.page_size)?;
-    let before = reeve_postgres::page::decode(&request.page_token, &filter)?;
+    let token = &request.page_token;
+    let (size, before) = page(violations, request.page_size, token, &filter)?;
     Ok(ExecutionPage {
         filter,
         before,
@@ -205,13 +240,12 @@ pub fn approvals(request: &wire::ListApprovalsRequest) -> Result<ApprovalPage, F
         (name != "UNSPECIFIED").then(|| name.to_owned())
     });
     let execution_id = optional(&mut violations, "execution_id", &request.execution_id);
-    violations.finish()?;
     let filter = approvals::Filter {
         states,
         execution_id,
     };
-    let size = reeve_postgres::page::size(request.page_size)?;
-    let before = reeve_postgres::page::decode(&request.page_token, &filter)?;
+    let token = &request.page_token;
+    let (size, before) = page(violations, request.page_size, token, &filter)?;
     Ok(ApprovalPage {
         filter,
         before,
@@ -270,11 +304,15 @@ pub fn decision(request: wire::DecideApprovalRequest) -> Result<Decision, Fault>
     })
 }
 
-/// An execution's id and a reason.
-pub fn with_reason(execution_id: &str, reason: &str) -> Result<ExecutionId, Fault> {
+/// Which execution, and the etag that it must have.
+pub type Guarded = (ExecutionId, Option<i64>);
+
+/// An execution's id, its etag and a reason.
+pub fn guarded(execution_id: &str, etag_text: &str, reason: &str) -> Result<Guarded, Fault> {
     let mut violations = Violations::new();
     let id = violations.take("execution_id", execution_id.parse::<ExecutionId>());
+    let etag = etag(&mut violations, etag_text);
     text(&mut violations, "reason", reason, 1_000);
     violations.finish()?;
-    id.ok_or_else(Fault::internal)
+    Ok((id.ok_or_else(Fault::internal)?, etag))
 }

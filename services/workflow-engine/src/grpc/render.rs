@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::render_definition::step_type;
 use crate::domain::approval::Approval;
-use crate::domain::canonical::hex;
+use crate::domain::canonical::{Digest, hex};
 use crate::domain::diagnose::{Reason, Wait};
 use crate::domain::event::ActorKind;
 use crate::domain::failure::Failure;
@@ -17,25 +17,53 @@ use crate::domain::run::Run;
 use crate::domain::state::{ApprovalState, ExecutionState, Priority, StepState};
 use crate::operations::engine::Planned;
 use crate::operations::read::{Diagnosis, Seen};
-use crate::storage::rows::{Chained, Stored};
+use crate::storage::rows::{Chained, Listed, Stored};
 
-/// An execution; without a plan its phase is told as far as its row knows it.
-pub fn execution(stored: Stored, planned: Option<&Planned>) -> wire::Execution {
+/// Bytes that the outputs of one answer may take, which has more in it.
+const OUTPUT_BYTES: usize = 1_536 * 1_024;
+
+/// Which steps' outputs are wanted.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    /// Any at all.
+    pub wanted: bool,
+    /// Only of these steps; empty means of all.
+    pub steps: Vec<String>,
+}
+
+impl Outputs {
+    fn has(&self, step: &str) -> bool {
+        self.wanted && (self.steps.is_empty() || self.steps.iter().any(|wanted| wanted == step))
+    }
+}
+
+/// An execution.
+pub fn execution(stored: Stored, planned: &Planned) -> wire::Execution {
+    let awaits_people = stored.run.awaits_people(&planned.plan);
+    with(stored, &planned.published.digest, awaits_people)
+}
+
+/// An execution of a list.
+pub fn listed(listed: &Listed) -> wire::Execution {
+    let stored = listed.stored.clone();
+    with(stored, &listed.workflow_digest, listed.awaits_people)
+}
+
+fn with(stored: Stored, digest: &Digest, awaits_people: bool) -> wire::Execution {
     let Stored {
         run,
         workflow_name,
         tip,
         ..
     } = stored;
-    let digest = planned.map(|planned| hex(&planned.published.digest));
     wire::Execution {
         id: run.id.to_string(),
         workflow_id: run.workflow_id.to_string(),
         workflow_name,
         workflow_version: run.version,
-        workflow_digest: digest.unwrap_or_default(),
+        workflow_digest: hex(digest),
         state: execution_state(run.state).into(),
-        phase: phase(&run, planned.map(|planned| &planned.plan)).into(),
+        phase: phase(&run, awaits_people).into(),
         input: fields(Some(run.input)),
         context: fields(Some(run.context)),
         output: fields(run.output),
@@ -51,23 +79,24 @@ pub fn execution(stored: Stored, planned: Option<&Planned>) -> wire::Execution {
         update_time: time(Some(run.update_time)),
         deadline_time: time(run.deadline_time),
         last_sequence: tip.sequence,
+        etag: tip.sequence.to_string(),
     }
 }
 
 /// An execution and its progress.
-pub fn seen(seen: Seen, with_outputs: bool) -> wire::GetExecutionResponse {
-    let status = status(&seen, with_outputs);
+pub fn seen(seen: Seen, outputs: &Outputs) -> wire::GetExecutionResponse {
+    let status = status(&seen, outputs);
     let Seen {
         stored, planned, ..
     } = seen;
-    let execution = execution(stored, Some(&planned));
+    let execution = execution(stored, &planned);
     wire::GetExecutionResponse {
         execution: Some(execution),
         status: Some(status),
     }
 }
 
-fn status(seen: &Seen, with_outputs: bool) -> wire::ExecutionStatus {
+fn status(seen: &Seen, outputs: &Outputs) -> wire::ExecutionStatus {
     let run = &seen.stored.run;
     let plan = &seen.planned.plan;
     let ids = plan
@@ -90,9 +119,7 @@ fn status(seen: &Seen, with_outputs: bool) -> wire::ExecutionStatus {
         estimated_end_time: time(seen.estimated_end),
         metrics: fields(Some(metrics(run, plan, seen.now))),
         counts: Some(counts(run)),
-        steps: (0..run.steps.len())
-            .map(|index| step(seen, index, with_outputs))
-            .collect(),
+        steps: steps(seen, outputs),
     }
 }
 
@@ -133,6 +160,29 @@ fn counts(run: &Run) -> wire::StepCounts {
     }
 }
 
+/// Every step; with outputs, as long as they fit into the answer.
+fn steps(seen: &Seen, outputs: &Outputs) -> Vec<wire::StepStatus> {
+    let mut room = OUTPUT_BYTES;
+    let mut rendered = Vec::new();
+    for index in 0..seen.stored.run.steps.len() {
+        let wanted = outputs.has(&seen.planned.plan.steps()[index].id);
+        let mut status = step(seen, index, wanted);
+        let size = status
+            .output
+            .as_ref()
+            .map_or(0, prost::Message::encoded_len);
+        match room.checked_sub(size) {
+            Some(left) => room = left,
+            None => {
+                status.output = None;
+                status.output_omitted = true;
+            }
+        }
+        rendered.push(status);
+    }
+    rendered
+}
+
 fn step(seen: &Seen, index: usize, with_output: bool) -> wire::StepStatus {
     let defined = &seen.planned.plan.steps()[index];
     let run = &seen.stored.run.steps[index];
@@ -157,6 +207,7 @@ fn step(seen: &Seen, index: usize, with_output: bool) -> wire::StepStatus {
             .map(|error| failure(error.of(&defined.id))),
         note: run.note.clone(),
         output: fields(output),
+        output_omitted: false,
         start_time: time(run.start_time),
         end_time: time(run.end_time),
         retry_time: time(run.retry_time),
@@ -164,7 +215,8 @@ fn step(seen: &Seen, index: usize, with_output: bool) -> wire::StepStatus {
 }
 
 /// An approval.
-pub fn approval(approval: Approval) -> wire::Approval {
+pub fn approval(approval: &Approval) -> wire::Approval {
+    let approval = approval.clone();
     wire::Approval {
         id: approval.id.to_string(),
         execution_id: approval.execution_id.to_string(),
@@ -189,14 +241,14 @@ pub fn approval(approval: Approval) -> wire::Approval {
 }
 
 /// An entry of a history.
-pub fn history_event(chained: Chained) -> wire::HistoryEvent {
+pub fn history_event(chained: &Chained) -> wire::HistoryEvent {
     let Chained {
         execution_id,
         sequence,
         entry,
         previous_hash,
         hash,
-    } = chained;
+    } = chained.clone();
     let kind = match entry.actor.kind {
         ActorKind::User => event::ActorKind::User,
         ActorKind::Agent => event::ActorKind::Agent,
@@ -264,12 +316,12 @@ pub fn execution_state(state: ExecutionState) -> wire::ExecutionState {
     }
 }
 
-fn phase(run: &Run, plan: Option<&Plan>) -> wire::ExecutionPhase {
+fn phase(run: &Run, awaits_people: bool) -> wire::ExecutionPhase {
     if run.state.is_final() {
         wire::ExecutionPhase::Unspecified
     } else if run.stopping.is_some() {
         wire::ExecutionPhase::Stopping
-    } else if plan.is_some_and(|plan| run.awaits_people(plan)) {
+    } else if awaits_people {
         wire::ExecutionPhase::AwaitingApproval
     } else {
         wire::ExecutionPhase::Advancing

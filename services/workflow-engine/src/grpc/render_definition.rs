@@ -12,14 +12,9 @@ use crate::domain::definition::{
 use crate::domain::validate::Defect;
 use crate::storage::rows::Published;
 
-/// A version, with its steps or without.
-pub fn workflow(published: Published, with_steps: bool) -> wire::Workflow {
+/// A version.
+pub fn workflow(published: Published) -> wire::Workflow {
     let Published { definition, .. } = published;
-    let steps = if with_steps {
-        definition.steps
-    } else {
-        Vec::new()
-    };
     wire::Workflow {
         id: published.id.to_string(),
         name: definition.name,
@@ -28,7 +23,7 @@ pub fn workflow(published: Published, with_steps: bool) -> wire::Workflow {
         digest: hex(&published.digest),
         description: definition.description,
         agents: fields(definition.agents),
-        steps: steps.into_iter().map(step).collect(),
+        steps: definition.steps.into_iter().map(step).collect(),
         config: fields(definition.config),
         tags: definition.tags,
         input_schema: definition

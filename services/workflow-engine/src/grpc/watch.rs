@@ -91,16 +91,16 @@ impl Watch {
             .engine
             .history(self.tenant, self.id, self.after, BATCH)
             .await;
-        let (stored, entries) = read.map_err(crate::Error::classify)?;
-        let state = stored.run.state;
-        let progress = i32::try_from(stored.run.progress()).unwrap_or(100);
+        let (standing, entries) = read.map_err(crate::Error::classify)?;
+        let state = standing.state;
+        let progress = i32::try_from(standing.progress).unwrap_or(100);
         if let Some(last) = entries.last() {
             self.after = last.sequence;
         }
-        // Entries that were written after they were read are seen by the execution's tip.
-        self.ended = state.is_final() && self.after >= stored.tip.sequence;
+        // Not yet, while there are more entries than one look reads.
+        self.ended = state.is_final() && self.after >= standing.last_sequence;
         let messages = entries.into_iter().map(|entry| WatchExecutionResponse {
-            event: Some(render::history_event(entry)),
+            event: Some(render::history_event(&entry)),
             state: render::execution_state(state).into(),
             progress,
         });

@@ -10,6 +10,7 @@ use reeve_contracts::workflow::v1 as wire;
 use reeve_contracts::workflow::v1::workflow_service_server::WorkflowService;
 use reeve_ids::ExecutionId;
 use reeve_postgres::page;
+use reeve_runtime::answer;
 use reeve_status::{Fault, Violations};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -20,7 +21,10 @@ use crate::domain::canonical::hex;
 use crate::domain::event::Event;
 use crate::domain::plan::Plan;
 use crate::error::Error;
+use crate::operations::create_workflow::Draft;
+use crate::operations::engine::away;
 use crate::operations::{Author, Engine};
+use crate::storage::rows::Published;
 
 /// Serves WorkflowService.
 #[derive(Debug)]
@@ -46,16 +50,16 @@ impl WorkflowApi {
     async fn control(
         &self,
         caller: &Caller,
-        id: ExecutionId,
+        (id, etag): parse::Guarded,
         event: Event,
     ) -> Result<wire::Execution, Fault> {
         let author = Author::from(caller);
         let controlled = self
             .engine
-            .control_execution(caller.tenant(), &author, id, event)
+            .control_execution(caller.tenant(), &author, id, etag, event)
             .await;
         let (stored, planned) = controlled.map_err(Error::classify)?;
-        Ok(render::execution(stored, Some(&planned)))
+        Ok(render::execution(stored, &planned))
     }
 }
 
@@ -70,17 +74,20 @@ impl WorkflowService for WorkflowApi {
         let mut violations = Violations::new();
         parse::request_id(&mut violations, &request.request_id);
         violations.check(request.workflow.is_some(), "workflow", "is required");
-        violations.finish()?;
-        let workflow = request.workflow.unwrap_or_default();
-        let (definition, defects) = parse_definition::definition(workflow);
+        let Some(workflow) = request.workflow else {
+            return Err(violations.into_fault().into());
+        };
+        let draft = Draft {
+            read: parse_definition::definition(workflow),
+            violations,
+        };
         let (tenant, author) = (caller.tenant(), Author::from(&caller));
-        let request_id = &request.request_id;
         let published = self
             .engine
-            .create_workflow(tenant, &author, definition, defects, request_id)
+            .create_workflow(tenant, &author, draft, &request.request_id)
             .await;
         let published = published.map_err(Error::classify)?;
-        let workflow = Some(render_definition::workflow(published, true));
+        let workflow = Some(render_definition::workflow(published));
         Ok(Response::new(wire::CreateWorkflowResponse { workflow }))
     }
 
@@ -92,7 +99,9 @@ impl WorkflowService for WorkflowApi {
         let workflow = workflow.ok_or_else(|| Fault::invalid("workflow", "is required"))?;
         let (definition, mut faults) = parse_definition::definition(workflow);
         let digest = definition.digest();
-        faults.extend(Plan::compile(definition).err().unwrap_or_default());
+        let compiled = away(move || Plan::compile(definition)).await;
+        let compiled = compiled.map_err(|_| Fault::internal())?;
+        faults.extend(compiled.err().unwrap_or_default());
         let valid = faults.is_empty();
         Ok(Response::new(wire::ValidateWorkflowResponse {
             valid,
@@ -120,7 +129,7 @@ impl WorkflowService for WorkflowApi {
             .get_workflow(caller.tenant(), &which, request.version)
             .await;
         let published = published.map_err(Error::classify)?;
-        let workflow = Some(render_definition::workflow(published, true));
+        let workflow = Some(render_definition::workflow(published));
         Ok(Response::new(wire::GetWorkflowResponse { workflow }))
     }
 
@@ -130,21 +139,23 @@ impl WorkflowService for WorkflowApi {
     ) -> Result<Response<wire::ListWorkflowsResponse>, Status> {
         let caller = Caller::from_request(&request)?;
         let request = request.into_inner();
+        let mut violations = Violations::new();
+        parse::text(&mut violations, "name_prefix", &request.name_prefix, 128);
+        parse::text(&mut violations, "tag", &request.tag, 64);
         let filter = (&request.name_prefix, &request.tag);
-        let size = page::size(request.page_size)?;
-        let after = page::decode::<String>(&request.page_token, &filter)?.unwrap_or_default();
+        let token = &request.page_token;
+        let (size, after) = parse::page(violations, request.page_size, token, &filter)?;
+        let after: String = after.unwrap_or_default();
         let (tenant, prefix, tag) = (caller.tenant(), &request.name_prefix, &request.tag);
         let found = self
             .engine
             .list_workflows(tenant, prefix, tag, &after, size + 1)
             .await;
         let found = found.map_err(Error::classify)?;
-        let (found, next) = page::split(found, size, |it| it.definition.name.clone());
-        let workflows = found
-            .into_iter()
-            .map(|it| render_definition::workflow(it, false));
+        let render = |it: &Published| render_definition::workflow(it.clone());
+        let (workflows, next) = answer::page(found, size, render, |it| it.definition.name.clone());
         Ok(Response::new(wire::ListWorkflowsResponse {
-            workflows: workflows.collect(),
+            workflows,
             next_page_token: next
                 .map(|key| page::encode(&key, &filter))
                 .unwrap_or_default(),
@@ -164,7 +175,7 @@ impl WorkflowService for WorkflowApi {
             .start_execution(caller.tenant(), &author, start)
             .await;
         let (stored, planned) = started.map_err(Error::classify)?;
-        let execution = Some(render::execution(stored, Some(&planned)));
+        let execution = Some(render::execution(stored, &planned));
         Ok(Response::new(wire::StartExecutionResponse { execution }))
     }
 
@@ -174,10 +185,19 @@ impl WorkflowService for WorkflowApi {
     ) -> Result<Response<wire::GetExecutionResponse>, Status> {
         let caller = Caller::from_request(&request)?;
         let request = request.into_inner();
-        let id = parse::id("execution_id", &request.execution_id)?;
+        let mut violations = Violations::new();
+        let id = violations.take("execution_id", request.execution_id.parse::<ExecutionId>());
+        let few = request.step_ids.len() <= 500;
+        violations.check(few, "step_ids", "must be at most 500");
+        violations.finish()?;
+        let id = id.ok_or_else(Fault::internal)?;
         let seen = self.engine.get_execution(caller.tenant(), id).await;
-        let seen = seen.map_err(Error::classify)?;
-        Ok(Response::new(render::seen(seen, request.include_outputs)))
+        let outputs = render::Outputs {
+            wanted: request.include_outputs,
+            steps: request.step_ids,
+        };
+        let seen = render::seen(seen.map_err(Error::classify)?, &outputs);
+        Ok(Response::new(seen))
     }
 
     async fn list_executions(
@@ -196,12 +216,9 @@ impl WorkflowService for WorkflowApi {
             .list_executions(tenant, &filter, before, size + 1)
             .await;
         let found = found.map_err(Error::classify)?;
-        let (found, next) = page::split(found, size, |stored| stored.run.id);
+        let (executions, next) = answer::page(found, size, render::listed, |it| it.stored.run.id);
         Ok(Response::new(wire::ListExecutionsResponse {
-            executions: found
-                .into_iter()
-                .map(|it| render::execution(it, None))
-                .collect(),
+            executions,
             next_page_token: next
                 .map(|key| page::encode(&key, &filter))
                 .unwrap_or_default(),
@@ -240,9 +257,9 @@ impl WorkflowService for WorkflowApi {
     ) -> Result<Response<wire::PauseExecutionResponse>, Status> {
         let caller = Caller::from_request(&request)?;
         let request = request.into_inner();
-        let id = parse::with_reason(&request.execution_id, &request.reason)?;
+        let which = parse::guarded(&request.execution_id, &request.etag, &request.reason)?;
         let execution = self
-            .control(&caller, id, Event::Pause(request.reason))
+            .control(&caller, which, Event::Pause(request.reason))
             .await?;
         Ok(Response::new(wire::PauseExecutionResponse {
             execution: Some(execution),
@@ -254,8 +271,9 @@ impl WorkflowService for WorkflowApi {
         request: Request<wire::ResumeExecutionRequest>,
     ) -> Result<Response<wire::ResumeExecutionResponse>, Status> {
         let caller = Caller::from_request(&request)?;
-        let id = parse::id("execution_id", &request.into_inner().execution_id)?;
-        let execution = self.control(&caller, id, Event::Resume).await?;
+        let request = request.into_inner();
+        let which = parse::guarded(&request.execution_id, &request.etag, "")?;
+        let execution = self.control(&caller, which, Event::Resume).await?;
         Ok(Response::new(wire::ResumeExecutionResponse {
             execution: Some(execution),
         }))
@@ -267,9 +285,9 @@ impl WorkflowService for WorkflowApi {
     ) -> Result<Response<wire::CancelExecutionResponse>, Status> {
         let caller = Caller::from_request(&request)?;
         let request = request.into_inner();
-        let id = parse::with_reason(&request.execution_id, &request.reason)?;
+        let which = parse::guarded(&request.execution_id, &request.etag, &request.reason)?;
         let execution = self
-            .control(&caller, id, Event::Cancel(request.reason))
+            .control(&caller, which, Event::Cancel(request.reason))
             .await?;
         Ok(Response::new(wire::CancelExecutionResponse {
             execution: Some(execution),
@@ -282,18 +300,21 @@ impl WorkflowService for WorkflowApi {
     ) -> Result<Response<wire::GetHistoryResponse>, Status> {
         let caller = Caller::from_request(&request)?;
         let request = request.into_inner();
-        let id: ExecutionId = parse::id("execution_id", &request.execution_id)?;
-        let size = page::size(request.page_size)?;
-        let after = page::decode::<i64>(&request.page_token, &id)?.unwrap_or(0);
-        let read = self
-            .engine
-            .history(caller.tenant(), id, after, size + 1)
-            .await;
+        let mut violations = Violations::new();
+        let id = violations.take("execution_id", request.execution_id.parse::<ExecutionId>());
+        let token = &request.page_token;
+        let (size, after) = parse::page(violations, request.page_size, token, &id)?;
+        let id = id.ok_or_else(Fault::internal)?;
+        let (tenant, after) = (caller.tenant(), after.unwrap_or(0));
+        let read = self.engine.history(tenant, id, after, size + 1).await;
         let (_, entries) = read.map_err(Error::classify)?;
-        let (entries, next) = page::split(entries, size, |entry| entry.sequence);
+        let render = render::history_event;
+        let (events, next) = answer::page(entries, size, render, |entry| entry.sequence);
         Ok(Response::new(wire::GetHistoryResponse {
-            events: entries.into_iter().map(render::history_event).collect(),
-            next_page_token: next.map(|key| page::encode(&key, &id)).unwrap_or_default(),
+            events,
+            next_page_token: next
+                .map(|key| page::encode(&key, &Some(id)))
+                .unwrap_or_default(),
         }))
     }
 

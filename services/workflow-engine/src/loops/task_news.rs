@@ -36,56 +36,74 @@ enum Said {
     Completed { agent_id: String },
 }
 
+/// What an event is about.
+struct About {
+    tenant: TenantId,
+    execution_id: ExecutionId,
+    step_id: String,
+    attempt: u32,
+}
+
+impl About {
+    /// Nothing when its origin is no step of ours.
+    fn of(event: &WireEvent, data: &Value) -> Option<Self> {
+        let origin = &data["origin"];
+        let text = |key: &str| origin[key].as_str().unwrap_or_default();
+        let attempt = origin["attempt"].as_u64().unwrap_or(0);
+        Some(Self {
+            tenant: event.tenant_id.parse().ok()?,
+            execution_id: text("resource_id").parse().ok()?,
+            step_id: text("step_path").to_owned(),
+            attempt: u32::try_from(attempt).ok()?,
+        })
+    }
+}
+
 impl TaskNewsHandler {
     /// A handler that brings news to an engine.
     pub fn new(engine: Arc<Engine>) -> Self {
         Self { engine }
     }
 
-    /// Applies one execution's news, in their order.
+    /// Applies one execution's news, in their order. What can never be applied fails the execution,
+    /// or is put away: the news behind it are other people's.
     async fn bring(&self, events: Vec<&WireEvent>) -> Result<(), Error> {
         for event in events {
-            if let Some(report) = self.report(event).await? {
-                self.engine.apply_report(report).await?;
+            let data = event.data.clone().map(reeve_wellknown::json_from_struct);
+            let data = data.unwrap_or_default();
+            let about = About::of(event, &data).zip(said(&event.r#type, &data));
+            let Some((about, said)) = about else { continue };
+            let applied = self.apply(event, &about, said).await;
+            let (tenant, execution) = (about.tenant, about.execution_id);
+            let applied = self.engine.or_abandon(tenant, execution, applied).await;
+            match applied {
+                Err(error) if error.is_permanent() => {
+                    let of = (about.step_id.as_str(), about.attempt);
+                    self.engine
+                        .bury(tenant, execution, of, event.sequence, &error)
+                        .await?;
+                }
+                applied => applied?,
             }
         }
         Ok(())
     }
 
-    async fn report(&self, event: &WireEvent) -> Result<Option<Report>, Error> {
-        let data = event
-            .data
-            .clone()
-            .map(reeve_wellknown::json_from_struct)
-            .unwrap_or_default();
-        let Some(said) = said(&event.r#type, &data) else {
-            return Ok(None);
-        };
-        let origin = &data["origin"];
-        let text = |key: &str| origin[key].as_str().unwrap_or_default();
-        let ids = (
-            event.tenant_id.parse::<TenantId>(),
-            text("resource_id").parse::<ExecutionId>(),
-        );
-        let (Ok(tenant), Ok(execution_id)) = ids else {
-            return Ok(None);
-        };
-        let attempt = origin["attempt"]
-            .as_u64()
-            .and_then(|attempt| u32::try_from(attempt).ok());
+    async fn apply(&self, event: &WireEvent, about: &About, said: Said) -> Result<(), Error> {
         let news = match said {
             Said::News(news) => news,
-            Said::Completed { agent_id } => self.result(tenant, event, agent_id).await?,
+            Said::Completed { agent_id } => self.result(about.tenant, event, agent_id).await?,
         };
-        Ok(Some(Report {
-            tenant,
-            execution_id,
-            step_id: text("step_path").to_owned(),
-            attempt: attempt.unwrap_or(0),
+        let report = Report {
+            tenant: about.tenant,
+            execution_id: about.execution_id,
+            step_id: about.step_id.clone(),
+            attempt: about.attempt,
             task_id: event.resource_id.parse::<TaskId>().ok(),
             news,
             author: Author::from(event),
-        }))
+        };
+        self.engine.apply_report(report).await
     }
 
     /// Results are not in events; the task has it.

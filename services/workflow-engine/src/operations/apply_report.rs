@@ -51,7 +51,12 @@ impl Engine {
         };
         if let Some(task) = task_id {
             let tx = &mut held.tx;
-            commands::record_dispatch(tx, tenant, execution_id, &step_id, attempt, task).await?;
+            let of = (tenant, execution_id);
+            let own = commands::record_dispatch(tx, of.0, of.1, &step_id, attempt, task).await?;
+            if own != task {
+                tracing::warn!(%task, %own, execution = %execution_id, "news of a task that is not the step's");
+                return Ok(());
+            }
         }
         held.apply(
             Event::Task(TaskReport {

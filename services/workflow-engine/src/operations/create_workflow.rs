@@ -3,9 +3,10 @@
 use reeve_events::NewEvent;
 use reeve_ids::TenantId;
 use reeve_postgres::Tx;
+use reeve_status::Violations;
 use serde_json::json;
 
-use super::engine::{Author, Engine, SERVICE};
+use super::engine::{Author, Engine, SERVICE, away};
 use crate::domain::definition::Definition;
 use crate::domain::plan::Plan;
 use crate::domain::validate::Defect;
@@ -13,21 +14,29 @@ use crate::error::Error;
 use crate::storage::rows::Published;
 use crate::storage::workflows::{self, Publication, Which};
 
+/// What a client sent.
+#[derive(Debug)]
+pub struct Draft {
+    /// The definition, and what is wrong with it so far.
+    pub read: (Definition, Vec<Defect>),
+    /// What is wrong with the request's other fields.
+    pub violations: Violations,
+}
+
 impl Engine {
     /// Publishes version 1 of a new name, or the next version. Content equal to the newest version's
     /// is that version.
     ///
     /// # Errors
-    /// Every fault of the definition; a request_id that was used with another.
+    /// Every fault of the request; a request_id that was used with another.
     pub async fn create_workflow(
         &self,
         tenant: TenantId,
         author: &Author,
-        definition: Definition,
-        mut defects: Vec<Defect>,
+        draft: Draft,
         request_id: &str,
     ) -> Result<Published, Error> {
-        let definition = compile(definition, &mut defects)?;
+        let definition = compile(draft).await?;
         for _ in 0..2 {
             match self.publish(tenant, author, &definition, request_id).await {
                 // The same request_id was used by another call a moment ago: its version is found
@@ -66,19 +75,18 @@ impl Engine {
             request_id,
             now: self.now(),
         };
-        let (id, version) = workflows::next_version(&mut tx, &publication).await?;
-        // The name is locked now, so the newest version stays the newest.
-        if version > 1 {
-            let newest = workflows::get(&mut tx, tenant, &Which::Id(id), version - 1).await?;
-            if let Some(newest) = newest.filter(|newest| newest.digest == digest) {
-                // Rolled back: nothing is written.
-                return Ok(Published {
-                    is_latest: true,
-                    ..newest
-                });
-            }
+        // The name stays locked, so the newest version stays the newest.
+        let (id, newest) = workflows::lock_name(&mut tx, &publication).await?;
+        if let Some(newest) = workflows::get(&mut tx, tenant, &Which::Id(id), newest).await?
+            && newest.digest == digest
+        {
+            workflows::remember_request(&mut tx, id, newest.version, &publication).await?;
+            tx.commit().await?;
+            return Ok(newest);
         }
+        let version = newest + 1;
         workflows::insert_version(&mut tx, id, version, &publication).await?;
+        workflows::remember_request(&mut tx, id, version, &publication).await?;
         let published = workflows::get(&mut tx, tenant, &Which::Id(id), version).await?;
         let published = published.ok_or(reeve_postgres::Error::RowNotFound)?;
         announce(&mut tx, tenant, author, &published).await?;
@@ -88,15 +96,19 @@ impl Engine {
     }
 }
 
-fn compile(definition: Definition, defects: &mut Vec<Defect>) -> Result<Definition, Error> {
-    match Plan::compile(definition) {
-        Ok(plan) if defects.is_empty() => Ok(plan.definition),
-        Ok(_) => Err(Error::DefinitionInvalid(std::mem::take(defects))),
-        Err(found) => {
-            defects.extend(found);
-            Err(Error::DefinitionInvalid(std::mem::take(defects)))
-        }
+async fn compile(draft: Draft) -> Result<Definition, Error> {
+    let (definition, mut defects) = draft.read;
+    let compiled = away(move || Plan::compile(definition)).await;
+    let compiled = compiled.map_err(|_| Error::Panicked)?;
+    let definition = compiled.map_err(|found| defects.extend(found));
+    if defects.is_empty() {
+        draft.violations.finish()?;
+        return definition
+            .map(|plan| plan.definition)
+            .map_err(|()| Error::Panicked);
     }
+    let others = draft.violations.into_fault().violations().to_vec();
+    Err(Error::DefinitionInvalid(defects, others))
 }
 
 async fn announce(

@@ -95,8 +95,34 @@ impl Engine {
             kind: "workflow",
             name: name(),
         })?;
-        self.plans.keep(published)
+        self.plans.keep(published).await
     }
+
+    /// As [`Engine::plan`]; of a version that cannot be executed any more, the names of its steps.
+    pub(crate) async fn names(
+        &self,
+        connection: &mut PgConnection,
+        tenant: TenantId,
+        workflow: WorkflowId,
+        version: i32,
+    ) -> Result<Arc<Planned>, Error> {
+        match self.plan(connection, tenant, workflow, version).await {
+            Err(Error::CorruptDefinition { .. }) => {}
+            plan => return plan,
+        }
+        let which = Which::Id(workflow);
+        let published = workflows::get(connection, tenant, &which, version).await?;
+        let published = published.ok_or(reeve_postgres::Error::RowNotFound)?;
+        let plan = Plan::names_of(published.definition.clone());
+        Ok(Arc::new(Planned { published, plan }))
+    }
+}
+
+/// Does work that may take time away from the threads that serve calls. An error is a panic.
+pub(crate) async fn away<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    tokio::task::spawn_blocking(work).await
 }
 
 /// A published version, compiled.
@@ -118,23 +144,27 @@ impl Plans {
     }
 
     /// Compiles and keeps a version.
-    pub(crate) fn keep(&self, published: Published) -> Result<Arc<Planned>, Error> {
+    pub(crate) async fn keep(&self, published: Published) -> Result<Arc<Planned>, Error> {
         let key = (published.id, published.version);
         if let Some(planned) = self.get(key.0, key.1) {
             return Ok(planned);
         }
-        let plan = Plan::compile(published.definition.clone()).map_err(|defects| {
-            let first = defects.into_iter().next();
-            Error::CorruptDefinition {
-                workflow: format!(
-                    "{} version {}",
-                    published.definition.name, published.version
-                ),
-                first: first
-                    .map(|it| format!("{}: {}", it.field, it.description))
-                    .unwrap_or_default(),
-            }
-        })?;
+        let definition = published.definition.clone();
+        let compiled = away(move || Plan::of_published(definition)).await;
+        let plan = compiled
+            .unwrap_or_else(|_| Err(Vec::new()))
+            .map_err(|defects| {
+                let first = defects.into_iter().next();
+                Error::CorruptDefinition {
+                    workflow: format!(
+                        "{} version {}",
+                        published.definition.name, published.version
+                    ),
+                    first: first
+                        .map(|it| format!("{}: {}", it.field, it.description))
+                        .unwrap_or_default(),
+                }
+            })?;
         let planned = Arc::new(Planned { published, plan });
         let mut plans = self.lock();
         if plans.len() >= PLAN_LIMIT {

@@ -8,7 +8,7 @@ use reeve_postgres::Tx;
 
 use super::engine::{Author, Engine, Planned};
 use super::publish;
-use crate::domain::decide::{Circumstances, decide, give_up};
+use crate::domain::decide::{Circumstances, Ending, decide, give_up};
 use crate::domain::event::Event;
 use crate::domain::run::Run;
 use crate::domain::writes::Writes;
@@ -51,11 +51,45 @@ impl<'a> Held<'a> {
         }))
     }
 
+    /// Locks an execution without reading what users put into it, to end it.
+    pub(super) async fn lock_bare(
+        engine: &'a Engine,
+        tenant: TenantId,
+        id: ExecutionId,
+    ) -> Result<Option<Self>, Error> {
+        let mut tx = engine.database.tenant(tenant).await?;
+        let Some(stored) = executions::lock_bare(&mut tx, tenant, id).await? else {
+            return Ok(None);
+        };
+        let (workflow, version) = (stored.run.workflow_id, stored.run.version);
+        let planned = engine.names(&mut tx, tenant, workflow, version).await?;
+        Ok(Some(Self {
+            engine,
+            tx,
+            stored,
+            planned,
+            changed: false,
+            has_commands: false,
+        }))
+    }
+
     /// Applies an event and writes what it changed.
     pub(super) async fn apply(&mut self, event: Event, author: &Author) -> Result<(), Error> {
         let at = self.engine.circumstances(author);
         let run = &mut self.stored.run;
-        let writes = decide_safely(self.engine, &self.planned, run, event, &at)?;
+        let writes = decide_safely(self.engine, &self.planned, run, event, &at).await?;
+        self.write(writes, author).await
+    }
+
+    /// Fails the execution at once.
+    pub(super) async fn abandon(&mut self, author: &Author) -> Result<(), Error> {
+        let at = self.engine.circumstances(author);
+        let run = &mut self.stored.run;
+        let writes = give_up(&self.planned.plan, run, &at, Ending::AtOnce);
+        self.write(writes, author).await
+    }
+
+    async fn write(&mut self, writes: Writes, author: &Author) -> Result<(), Error> {
         if writes.is_empty() {
             return Ok(());
         }
@@ -79,21 +113,23 @@ impl<'a> Held<'a> {
     }
 }
 
-/// Decides; a panic, which is a bug, fails the execution instead of being tried for ever.
-pub(super) fn decide_safely(
+/// Decides, away from the threads that serve calls, since expressions take time. A panic, which is a
+/// bug, fails the execution instead of being tried for ever.
+pub(super) async fn decide_safely(
     engine: &Engine,
-    planned: &Planned,
+    planned: &Arc<Planned>,
     run: &mut Run,
     event: Event,
     at: &Circumstances,
 ) -> Result<Writes, Error> {
     let id = run.id;
-    let mut attempt = run.clone();
-    let decided = catch_unwind(AssertUnwindSafe(|| {
-        decide(&planned.plan, &mut attempt, event, at)
-    }));
-    match decided {
-        Ok(Ok(writes)) => {
+    let (plan, circumstances, mut attempt) = (Arc::clone(planned), at.clone(), run.clone());
+    let decided = tokio::task::spawn_blocking(move || {
+        let writes = decide(&plan.plan, &mut attempt, event, &circumstances);
+        writes.map(|writes| (writes, attempt))
+    });
+    match decided.await {
+        Ok(Ok((writes, attempt))) => {
             *run = attempt;
             Ok(writes)
         }
@@ -101,8 +137,8 @@ pub(super) fn decide_safely(
         Err(_) => {
             engine.counters.poisoned.inc();
             tracing::error!(execution = %id, "deciding panicked; the execution is failed");
-            catch_unwind(AssertUnwindSafe(|| give_up(&planned.plan, run, at)))
-                .map_err(|_| Error::Poisoned(id))
+            let given_up = AssertUnwindSafe(|| give_up(&planned.plan, run, at, Ending::Orderly));
+            catch_unwind(given_up).map_err(|_| Error::Poisoned(id))
         }
     }
 }

@@ -1,8 +1,10 @@
 //! One file for each verb. A change is one transaction: lock the execution, decide, save with history
 //! and events, commit, wake.
 
+mod abandon;
 pub mod apply_report;
-pub mod control_execution;
+
+mod control_execution;
 pub mod create_workflow;
 pub mod decide_approval;
 pub mod engine;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reeve_ids::{ApprovalId, ExecutionId, TenantId};
+use reeve_postgres::Tx;
 
 use super::control_execution::not_found;
 use super::engine::{Engine, Planned};
@@ -12,9 +13,9 @@ use crate::domain::diagnose::{self, Reason, Tasks};
 use crate::domain::run::Run;
 use crate::domain::state::ExecutionState;
 use crate::error::Error;
-use crate::storage::rows::{Chained, Published, Stored};
+use crate::storage::rows::{Chained, Listed, Published, Standing, Stored};
 use crate::storage::workflows::{self, Which};
-use crate::storage::{approvals, executions, history, wakefulness};
+use crate::storage::{self, approvals, executions, history, wakefulness};
 
 /// An execution with what its status needs.
 #[derive(Debug)]
@@ -90,7 +91,7 @@ impl Engine {
     /// # Errors
     /// When there is none such.
     pub async fn get_execution(&self, tenant: TenantId, id: ExecutionId) -> Result<Seen, Error> {
-        let mut tx = self.database.tenant(tenant).await?;
+        let mut tx = self.snapshot(tenant).await?;
         let stored = executions::get(&mut tx, tenant, id)
             .await?
             .ok_or_else(|| not_found(id))?;
@@ -126,12 +127,12 @@ impl Engine {
         filter: &executions::Filter,
         before: Option<ExecutionId>,
         limit: i64,
-    ) -> Result<Vec<Stored>, Error> {
+    ) -> Result<Vec<Listed>, Error> {
         let mut tx = self.database.tenant(tenant).await?;
         Ok(executions::list(&mut tx, tenant, filter, before, limit).await?)
     }
 
-    /// Entries of an execution's history after a sequence, with its state when they were read.
+    /// Entries of an execution's history after a sequence, and where it stood at that moment.
     ///
     /// # Errors
     /// When there is no such execution.
@@ -141,14 +142,20 @@ impl Engine {
         id: ExecutionId,
         after: i64,
         limit: i64,
-    ) -> Result<(Stored, Vec<Chained>), Error> {
-        let mut tx = self.database.tenant(tenant).await?;
-        // The execution first: what it says has ended has all its entries written.
-        let stored = executions::get(&mut tx, tenant, id)
+    ) -> Result<(Standing, Vec<Chained>), Error> {
+        let mut tx = self.snapshot(tenant).await?;
+        let standing = executions::standing(&mut tx, tenant, id)
             .await?
             .ok_or_else(|| not_found(id))?;
         let entries = history::list(&mut tx, tenant, id, after, limit).await?;
-        Ok((stored, entries))
+        Ok((standing, entries))
+    }
+
+    /// A transaction whose reads all see the same moment.
+    async fn snapshot(&self, tenant: TenantId) -> Result<Tx, Error> {
+        let mut tx = self.database.tenant(tenant).await?;
+        storage::snapshot(&mut tx).await?;
+        Ok(tx)
     }
 
     /// Everything that an execution waits for.
@@ -156,7 +163,7 @@ impl Engine {
     /// # Errors
     /// When there is no such execution.
     pub async fn diagnose(&self, tenant: TenantId, id: ExecutionId) -> Result<Diagnosis, Error> {
-        let mut tx = self.database.tenant(tenant).await?;
+        let mut tx = self.snapshot(tenant).await?;
         let stored = executions::get(&mut tx, tenant, id)
             .await?
             .ok_or_else(|| not_found(id))?;

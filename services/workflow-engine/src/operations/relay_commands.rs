@@ -3,7 +3,7 @@
 
 use chrono::TimeDelta;
 use futures::StreamExt as _;
-use reeve_ids::{ExecutionId, TaskId, TenantId};
+use reeve_ids::TaskId;
 use reeve_status::{Code, Fault};
 
 use super::engine::{Author, Engine};
@@ -15,9 +15,12 @@ use crate::error::Error;
 use crate::storage::commands;
 use crate::storage::rows::CommandRow;
 
-/// How long a claim lasts: longer than a call with its retries may take.
+/// How long a claim lasts. A pass over a slow task-queue may take longer; another replica then asks
+/// again, which is harmless.
 const CLAIM: TimeDelta = TimeDelta::seconds(60);
 const LONGEST_PAUSE_MS: i64 = 30_000;
+/// The pause after a call that may still be under way at task-queue: longer than it can be.
+const UNCERTAIN_PAUSE_MS: i64 = 10_000;
 
 /// What came of a command.
 enum Outcome {
@@ -29,8 +32,8 @@ enum Outcome {
     NeverWas,
     /// task-queue will never take it.
     Refused(Fault),
-    /// To be tried again.
-    Later,
+    /// To be tried again, after this pause at least.
+    Later(i64),
 }
 
 impl Engine {
@@ -58,14 +61,19 @@ impl Engine {
             let news = match outcome {
                 Outcome::Refused(fault) => refused(fault),
                 Outcome::NeverWas => TaskNews::Cancelled,
-                Outcome::Created(_) | Outcome::Done | Outcome::Later => continue,
+                Outcome::Created(_) | Outcome::Done | Outcome::Later(_) => continue,
             };
-            self.conclude(command, news).await?;
+            let concluded = self.conclude(command, news).await;
+            let (tenant, execution) = (command.tenant(), command.execution());
+            if let Err(error) = self.or_abandon(tenant, execution, concluded).await {
+                // Its claim lapses, and then it is concluded again.
+                tracing::warn!(%error, %execution, "a command waits");
+            }
         }
         // What was put off is not more to do now.
         Ok(outcomes
             .iter()
-            .any(|(_, outcome)| !matches!(outcome, Outcome::Later)))
+            .any(|(_, outcome)| !matches!(outcome, Outcome::Later(_))))
     }
 
     async fn attempt<'a>(&self, command: &'a CommandRow) -> (&'a CommandRow, Outcome) {
@@ -73,28 +81,31 @@ impl Engine {
     }
 
     async fn carry_out(&self, command: &CommandRow) -> Outcome {
-        let tenant = TenantId::from_uuid(command.tenant_id);
-        if command.kind == "CREATE_TASK" {
-            // Cancelled before it was ever asked for. After a first try it may exist, so then it is
-            // created, which finds it, and cancelled.
-            if !command.is_wanted && command.tries <= 1 {
-                return Outcome::Done;
-            }
-            let key = AttemptKey {
-                tenant,
-                execution: ExecutionId::from_uuid(command.execution_id),
-                step_id: &command.step_id,
-                attempt: command.attempt,
-            };
-            return match serde_json::from_value(command.body.clone()) {
+        let key = AttemptKey {
+            tenant: command.tenant(),
+            execution: command.execution(),
+            step_id: &command.step_id,
+            attempt: command.attempt,
+        };
+        match (command.kind.as_str(), command.task()) {
+            ("CREATE_TASK", _) if command.is_wanted => match serde_json::from_str(&command.body) {
                 Ok(order) => created(self.tasks.create(key, order).await),
                 Err(_) => Outcome::Refused(Fault::internal()),
-            };
-        }
-        let reason = command.body["reason"].as_str().unwrap_or_default();
-        match command.task() {
-            Some(task) => cancelled(self.tasks.cancel(tenant, task, reason).await),
-            None => Outcome::NeverWas,
+            },
+            // No step wants it any more, and nobody was ever asked for it.
+            ("CREATE_TASK", _) if command.tries <= 1 => Outcome::Done,
+            // A call before may have been taken though its answer was lost. If it was, the task is
+            // recorded, so that it can be cancelled; if not, there will be none.
+            ("CREATE_TASK", _) => match self.tasks.find(key).await {
+                Ok(Some(task)) => Outcome::Created(task),
+                Ok(None) => Outcome::Done,
+                Err(fault) => later(&fault),
+            },
+            (_, Some(task)) => {
+                let reason = reason(&command.body);
+                cancelled(self.tasks.cancel(key.tenant, task, &reason).await)
+            }
+            (_, None) => Outcome::NeverWas,
         }
     }
 
@@ -110,9 +121,9 @@ impl Engine {
                     finished.push(command.id);
                 }
                 Outcome::Done => finished.push(command.id),
-                Outcome::Later => {
+                Outcome::Later(least) => {
                     late.push(command.id);
-                    times.push(now + pause(command.tries));
+                    times.push(now + pause(command.tries, *least));
                 }
                 Outcome::Refused(_) | Outcome::NeverWas => {}
             }
@@ -133,9 +144,7 @@ impl Engine {
 
     /// Ends a command by news of its own, in one transaction: there will be none from task-queue.
     async fn conclude(&self, command: &CommandRow, news: TaskNews) -> Result<(), Error> {
-        let tenant = TenantId::from_uuid(command.tenant_id);
-        let execution = ExecutionId::from_uuid(command.execution_id);
-        let held = Held::lock(self, tenant, execution).await?;
+        let held = Held::lock(self, command.tenant(), command.execution()).await?;
         let Some(mut held) = held else { return Ok(()) };
         commands::finish(&mut held.tx, &[command.id]).await?;
         if let Some(step) = held.planned.plan.index_of(&command.step_id) {
@@ -163,11 +172,19 @@ fn created(answer: Result<TaskId, Fault>) -> Outcome {
     match answer {
         Ok(task) => Outcome::Created(task),
         Err(fault) if is_final(fault.code()) => Outcome::Refused(fault),
-        Err(fault) => {
-            tracing::debug!(%fault, "task-queue does not take the task yet");
-            Outcome::Later
-        }
+        Err(fault) => later(&fault),
     }
+}
+
+fn later(fault: &Fault) -> Outcome {
+    tracing::debug!(%fault, "task-queue does not take the command yet");
+    let uncertain = fault.code() == Code::DeadlineExceeded;
+    Outcome::Later(if uncertain { UNCERTAIN_PAUSE_MS } else { 0 })
+}
+
+fn reason(body: &str) -> String {
+    let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    body["reason"].as_str().unwrap_or_default().to_owned()
 }
 
 fn cancelled(answer: Result<(), Fault>) -> Outcome {
@@ -175,7 +192,7 @@ fn cancelled(answer: Result<(), Fault>) -> Outcome {
         Ok(()) => Outcome::Done,
         // It has ended already, and its own event tells how.
         Err(fault) if is_final(fault.code()) => Outcome::Done,
-        Err(_) => Outcome::Later,
+        Err(fault) => later(&fault),
     }
 }
 
@@ -199,9 +216,9 @@ fn is_final(code: Code) -> bool {
     }
 }
 
-fn pause(tries: i32) -> TimeDelta {
+fn pause(tries: i32, least: i64) -> TimeDelta {
     let doubled = 250_i64.saturating_mul(1 << tries.clamp(0, 16));
-    TimeDelta::milliseconds(doubled.min(LONGEST_PAUSE_MS))
+    TimeDelta::milliseconds(doubled.min(LONGEST_PAUSE_MS).max(least))
 }
 
 #[cfg(test)]
@@ -210,8 +227,9 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_half_a_minute() {
-        let pauses: Vec<_> = (0..10).map(pause).collect();
+        let pauses: Vec<_> = (0..10).map(|tries| pause(tries, 0)).collect();
         assert!(pauses.is_sorted());
         assert_eq!(pauses.last(), Some(&TimeDelta::seconds(30)));
+        assert_eq!(pause(0, UNCERTAIN_PAUSE_MS), TimeDelta::seconds(10));
     }
 }

@@ -106,11 +106,11 @@ impl Engine {
         }
         let published = workflows::get(&mut tx, tenant, &start.which, start.version).await?;
         let published = published.ok_or_else(|| not_found(start))?;
-        let planned = self.plans.keep(published)?;
+        let planned = self.plans.keep(published).await?;
         check_input(&planned.plan, &start.input)?;
         let at = self.circumstances(author);
         let mut run = new_run(tenant, author, start, &planned, at.now);
-        let writes = decide_safely(self, &planned, &mut run, Event::Start, &at)?;
+        let writes = decide_safely(self, &planned, &mut run, Event::Start, &at).await?;
         let mut stored = Stored {
             run,
             workflow_name: planned.plan.definition.name.clone(),

@@ -94,7 +94,7 @@ pub async fn record_dispatches(
     Ok(())
 }
 
-/// Records one attempt's task, as news of it tells.
+/// Records one attempt's task, as news of it tells, unless it is known; says which it is.
 ///
 /// # Errors
 /// When the database refuses.
@@ -105,13 +105,50 @@ pub async fn record_dispatch(
     step_id: &str,
     attempt: u32,
     task: TaskId,
+) -> Result<TaskId, Error> {
+    let attempt = i32::try_from(attempt).unwrap_or(i32::MAX);
+    let known: Option<Uuid> = sqlx::query_scalar(include_str!("queries/dispatch/get.sql"))
+        .bind(tenant.uuid())
+        .bind(execution.uuid())
+        .bind(step_id)
+        .bind(attempt)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let recorded = match known {
+        Some(known) => known,
+        None => {
+            sqlx::query_scalar(include_str!("queries/dispatch/insert.sql"))
+                .bind(tenant.uuid())
+                .bind(execution.uuid())
+                .bind(step_id)
+                .bind(attempt)
+                .bind(task.uuid())
+                .fetch_one(connection)
+                .await?
+        }
+    };
+    Ok(TaskId::from_uuid(recorded))
+}
+
+/// Puts away news that cannot be applied.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn bury(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    execution: ExecutionId,
+    (step_id, attempt): (&str, u32),
+    sequence: i64,
+    cause: &str,
 ) -> Result<(), Error> {
-    sqlx::query(include_str!("queries/dispatch/insert.sql"))
+    sqlx::query(include_str!("queries/dead_news/insert.sql"))
         .bind(tenant.uuid())
         .bind(execution.uuid())
         .bind(step_id)
         .bind(i32::try_from(attempt).unwrap_or(i32::MAX))
-        .bind(task.uuid())
+        .bind(sequence)
+        .bind(cause)
         .execute(connection)
         .await?;
     Ok(())

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::Error;
-use super::rows::{ExecutionRow, StepRow, Stored};
+use super::rows::{ExecutionRow, Listed, ListedRow, Standing, StandingRow, StepRow, Stored};
 use crate::domain::run::StepRun;
 
 /// One execution with its steps, locked until the transaction ends.
@@ -45,6 +45,31 @@ pub async fn get(
         include_str!("queries/execution/get.sql"),
     )
     .await
+}
+
+/// One execution with its steps, locked until the transaction ends, without anything that users put
+/// into it: to end one whose payloads cannot be read.
+///
+/// # Errors
+/// When the database refuses or a row is corrupt.
+pub async fn lock_bare(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: ExecutionId,
+) -> Result<Option<Stored>, Error> {
+    let row: Option<ExecutionRow> = sqlx::query_as(include_str!("queries/execution/lock_bare.sql"))
+        .bind(tenant.uuid())
+        .bind(id.uuid())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let steps: Vec<StepRow> = sqlx::query_as(include_str!("queries/step_run/list_bare.sql"))
+        .bind(tenant.uuid())
+        .bind(id.uuid())
+        .fetch_all(connection)
+        .await?;
+    let steps = steps.into_iter().map(StepRun::try_from);
+    Ok(Some(row.with_steps(steps.collect::<Result<_, _>>()?)?))
 }
 
 async fn read(
@@ -121,8 +146,8 @@ pub async fn list(
     filter: &Filter,
     before: Option<ExecutionId>,
     limit: i64,
-) -> Result<Vec<Stored>, Error> {
-    let rows: Vec<ExecutionRow> = sqlx::query_as(include_str!("queries/execution/list.sql"))
+) -> Result<Vec<Listed>, Error> {
+    let rows: Vec<ListedRow> = sqlx::query_as(include_str!("queries/execution/list.sql"))
         .bind(tenant.uuid())
         .bind(&filter.states)
         .bind(filter.workflow_id.map(WorkflowId::uuid))
@@ -133,8 +158,25 @@ pub async fn list(
         .await?;
     Ok(rows
         .into_iter()
-        .map(|row| row.with_steps(Vec::new()))
+        .map(Listed::try_from)
         .collect::<Result<_, _>>()?)
+}
+
+/// Where one execution stands, in figures.
+///
+/// # Errors
+/// When the database refuses or the row is corrupt.
+pub async fn standing(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    id: ExecutionId,
+) -> Result<Option<Standing>, Error> {
+    let row: Option<StandingRow> = sqlx::query_as(include_str!("queries/execution/standing.sql"))
+        .bind(tenant.uuid())
+        .bind(id.uuid())
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.map(|row| row.of(id)).transpose()?)
 }
 
 /// The newest attempts' tasks by step, and since when task-queue has them.

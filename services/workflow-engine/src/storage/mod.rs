@@ -12,6 +12,18 @@ pub mod wakefulness;
 pub mod workflows;
 
 use rows::Corrupt;
+use sqlx::PgConnection;
+
+/// Makes a transaction that has read nothing yet see one moment, and write nothing.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn snapshot(connection: &mut PgConnection) -> Result<(), Error> {
+    sqlx::query("set transaction isolation level repeatable read, read only")
+        .execute(connection)
+        .await?;
+    Ok(())
+}
 
 /// Why a query gave no answer.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,7 @@ use crate::domain::canonical::hex;
 use crate::domain::event::Actor;
 use crate::domain::plan::Plan;
 use crate::domain::run::Run;
+use crate::domain::state::ApprovalState;
 use crate::domain::writes::{ApprovalWrite, Command, NewApproval, Writes};
 
 /// Writes a new execution with all its steps and what starting it brought.
@@ -90,12 +91,15 @@ async fn rest(
         match write {
             ApprovalWrite::Open(approval) => open(connection, plan, run, approval).await?,
             ApprovalWrite::Close { id, state, comment } => {
+                // Nobody decided one that expired or went with its execution.
+                let decided = matches!(state, ApprovalState::Approved | ApprovalState::Rejected);
+                let by = Some(actor).filter(|_| decided);
                 sqlx::query(include_str!("queries/approval/close.sql"))
                     .bind(run.tenant.uuid())
                     .bind(id.uuid())
                     .bind(state.as_str())
-                    .bind(&actor.subject)
-                    .bind(&actor.display_name)
+                    .bind(by.map_or("", |by| by.subject.as_str()))
+                    .bind(by.map_or("", |by| by.display_name.as_str()))
                     .bind(comment)
                     .bind(run.update_time)
                     .execute(&mut *connection)

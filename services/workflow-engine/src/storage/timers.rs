@@ -44,6 +44,26 @@ pub async fn take(
     Ok(taken.rows_affected() == 1)
 }
 
+/// Puts a timer off that could not be acted on.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn postpone(
+    connection: &mut PgConnection,
+    timer: &DueTimer,
+    until: DateTime<Utc>,
+) -> Result<(), Error> {
+    sqlx::query(include_str!("queries/timer/postpone.sql"))
+        .bind(timer.tenant.uuid())
+        .bind(timer.execution_id.uuid())
+        .bind(&timer.step_id)
+        .bind(timer.kind.as_str())
+        .bind(until)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// When the earliest timer of all tenants fires.
 ///
 /// # Errors

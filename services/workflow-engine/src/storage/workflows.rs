@@ -111,15 +111,16 @@ pub struct Publication<'a> {
     pub now: DateTime<Utc>,
 }
 
-/// Takes the next version of a name and locks the name until the transaction ends.
+/// Finds or makes the name and locks it until the transaction ends; its newest version, which is 0
+/// for a name without any.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn next_version(
+pub async fn lock_name(
     connection: &mut PgConnection,
     publication: &Publication<'_>,
 ) -> Result<(WorkflowId, i32), Error> {
-    let (id, version): (Uuid, i32) = sqlx::query_as(include_str!("queries/workflow/upsert.sql"))
+    let (id, version): (Uuid, i32) = sqlx::query_as(include_str!("queries/workflow/lock_name.sql"))
         .bind(WorkflowId::new().uuid())
         .bind(publication.tenant.uuid())
         .bind(&publication.definition.name)
@@ -129,17 +130,16 @@ pub async fn next_version(
     Ok((WorkflowId::from_uuid(id), version))
 }
 
-/// Writes a version.
+/// Writes a version and makes it the newest.
 ///
 /// # Errors
-/// When the database refuses; a unique violation when another call used the request_id meanwhile.
+/// When the database refuses.
 pub async fn insert_version(
     connection: &mut PgConnection,
     id: WorkflowId,
     version: i32,
     publication: &Publication<'_>,
 ) -> Result<(), Error> {
-    let request_id = Some(publication.request_id).filter(|request_id| !request_id.is_empty());
     sqlx::query(include_str!("queries/workflow/insert_version.sql"))
         .bind(id.uuid())
         .bind(version)
@@ -147,8 +147,30 @@ pub async fn insert_version(
         .bind(publication.digest.as_slice())
         .bind(Json(publication.definition))
         .bind(publication.created_by)
-        .bind(request_id)
         .bind(publication.now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Remembers which version a request_id came to.
+///
+/// # Errors
+/// When the database refuses; a unique violation when another call used the request_id meanwhile.
+pub async fn remember_request(
+    connection: &mut PgConnection,
+    id: WorkflowId,
+    version: i32,
+    publication: &Publication<'_>,
+) -> Result<(), Error> {
+    if publication.request_id.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(include_str!("queries/workflow/remember_request.sql"))
+        .bind(publication.tenant.uuid())
+        .bind(publication.request_id)
+        .bind(id.uuid())
+        .bind(version)
         .execute(connection)
         .await?;
     Ok(())

@@ -73,9 +73,10 @@ async fn malformed_ids_are_not_not_found() {
     let cancel = wire::CancelExecutionRequest {
         execution_id: execution_id(),
         reason,
+        etag: "x".into(),
     };
     let fault = refused(client.cancel_execution(world.ask(cancel)).await);
-    assert_eq!(violated(&fault), ["execution_id", "reason"]);
+    assert_eq!(violated(&fault), ["etag", "execution_id", "reason"]);
     let decide = wire::DecideApprovalRequest {
         approval_id: String::new(),
         decision: 9,

@@ -218,6 +218,7 @@ async fn pause_and_resume() {
     let pause = || wire::PauseExecutionRequest {
         execution_id: id.clone(),
         reason: "x".into(),
+        ..Default::default()
     };
     let mut client = world.workflows();
     for _ in 0..2 {
@@ -234,6 +235,7 @@ async fn pause_and_resume() {
     assert_eq!(world.step_state(&id, "b").await, StepState::Pending);
     let resume = || wire::ResumeExecutionRequest {
         execution_id: id.clone(),
+        ..Default::default()
     };
     client
         .resume_execution(world.ask(resume()))
@@ -274,6 +276,7 @@ async fn cancel_waits_for_what_runs() {
     let cancel = || wire::CancelExecutionRequest {
         execution_id: id.clone(),
         reason: "no".into(),
+        ..Default::default()
     };
     let answer = world
         .workflows()

@@ -23,7 +23,7 @@ async fn another_tenants_things_do_not_exist() {
     let execution_id = id.clone();
     let get = wire::GetExecutionRequest {
         execution_id,
-        include_outputs: false,
+        ..Default::default()
     };
     let faults = [
         refused(client.get_execution(by(&stranger, get)).await),

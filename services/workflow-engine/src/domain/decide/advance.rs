@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::Transition;
+use super::dispatch::VALUE_LIMIT;
 use crate::domain::definition::TriggerRule;
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::history::EntryKind;
@@ -132,8 +133,7 @@ impl Transition<'_> {
             self.finish(ExecutionState::Completed, None);
             return;
         }
-        let read = self.plan.read_by(&self.plan.output.references().steps);
-        match self.plan.output.render(&self.variables(&read)) {
+        match self.render(&self.plan.output, VALUE_LIMIT) {
             Ok(output) => {
                 self.run.output = Some(output);
                 self.finish(ExecutionState::Completed, None);

@@ -85,10 +85,7 @@ impl Transition<'_> {
             return Ok(());
         }
         if !self.run.state.may_become(cancelled) {
-            return Err(Refusal {
-                from: self.run.state,
-                to: cancelled,
-            });
+            return Err(self.refusal(cancelled));
         }
         let data = json!({"reason": reason});
         self.note_execution(EntryKind::ExecutionCancelRequested, data);
@@ -107,10 +104,23 @@ impl Transition<'_> {
         if legal && self.run.stopping.is_none() && self.run.state != ExecutionState::Pending {
             return Ok(());
         }
-        Err(Refusal {
-            from: self.run.state,
-            to: target,
-        })
+        Err(self.refusal(target))
+    }
+
+    fn refusal(&self, to: ExecutionState) -> Refusal {
+        let from = self.run.state;
+        let legal = match from {
+            // Its end is decided already.
+            _ if self.run.stopping.is_some() => Vec::new(),
+            ExecutionState::Running => vec![ExecutionState::Paused, ExecutionState::Cancelled],
+            ExecutionState::Paused => vec![ExecutionState::Running, ExecutionState::Cancelled],
+            ExecutionState::Pending
+            | ExecutionState::Completed
+            | ExecutionState::Failed
+            | ExecutionState::Cancelled
+            | ExecutionState::Timeout => Vec::new(),
+        };
+        Refusal { from, to, legal }
     }
 
     pub(super) fn timer(&mut self, kind: TimerKind, step: Option<usize>, attempt: u32) {

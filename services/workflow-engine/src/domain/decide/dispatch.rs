@@ -1,5 +1,6 @@
 //! Beginning a step: its condition, its input, and the work by type.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use reeve_ids::{ApprovalId, Uuid};
@@ -7,20 +8,28 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{Transition, span};
-use crate::domain::canonical::{digest, hex};
+use crate::domain::canonical::{canonical, digest, hex};
 use crate::domain::definition::{RetrySafety, StepType};
 use crate::domain::event::TimerKind;
-use crate::domain::expression::References;
+use crate::domain::expression::{References, unfit};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::history::EntryKind;
 use crate::domain::state::StepState;
+use crate::domain::template::Template;
 use crate::domain::writes::{ApprovalWrite, Command, NewApproval, TaskOrder, TimerKey};
+
+/// Largest input, output or artifact of a step, and output of an execution, as JSON.
+pub(super) const VALUE_LIMIT: usize = 256 * 1_024;
+/// Longest title of an approval in characters; the rest is cut off.
+const TITLE_LIMIT: usize = 200;
+/// Longest description of an approval in characters; the rest is cut off.
+const DESCRIPTION_LIMIT: usize = 4_000;
 
 impl Transition<'_> {
     /// Begins a step whose dependencies allow it.
     pub(super) fn begin(&mut self, index: usize) {
         if let Some(when) = &self.plan.programs[index].when {
-            match when.holds(&self.seen_by(when.references())) {
+            match when.holds(&self.variables(when.references()), &self.supply.budget()) {
                 Ok(true) => {}
                 Ok(false) => return self.skip(index, "its condition is false".into()),
                 Err(why) => return self.fail_expression(index, "when", &why),
@@ -40,8 +49,7 @@ impl Transition<'_> {
 
     /// Orders the next attempt's task.
     pub(super) fn dispatch(&mut self, index: usize) {
-        let template = &self.plan.programs[index].input;
-        let input = match template.render(&self.seen_by(&template.references())) {
+        let input = match self.render(&self.plan.programs[index].input, VALUE_LIMIT) {
             Ok(input) => input,
             Err(why) => return self.fail_expression(index, "input", &why),
         };
@@ -132,14 +140,13 @@ impl Transition<'_> {
     /// Asks for a decision about the artifact as it is now.
     fn ask(&mut self, index: usize) {
         let programs = &self.plan.programs[index];
-        let render = |template: &crate::domain::template::Template| {
-            template.render(&self.seen_by(&template.references()))
-        };
-        let texts =
-            render(&programs.title).and_then(|title| Ok((title, render(&programs.description)?)));
-        let (subject, (title, description)) = match (render(&programs.subject), texts) {
-            (Ok(subject), Ok(texts)) => (subject, texts),
-            (Err(why), _) | (_, Err(why)) => return self.fail_expression(index, "config", &why),
+        let rendered = [&programs.subject, &programs.title, &programs.description]
+            .map(|template| self.render(template, VALUE_LIMIT));
+        let (subject, title, description) = match rendered {
+            [Ok(subject), Ok(title), Ok(description)] => (subject, title, description),
+            [Err(why), ..] | [_, Err(why), _] | [.., Err(why)] => {
+                return self.fail_expression(index, "config", &why);
+            }
         };
         let step = &self.plan.steps()[index];
         let now = self.at.now;
@@ -147,11 +154,11 @@ impl Transition<'_> {
         let approval = NewApproval {
             id: self.approval_id(index),
             step: index,
-            title: text_or(&title, &step.name),
-            description: text_or(&description, &step.description),
+            title: text_or(&title, &step.name, TITLE_LIMIT),
+            description: text_or(&description, &step.description, DESCRIPTION_LIMIT),
             digest: hex(&digest(&subject)),
             subject,
-            producers: self.producers(&programs.sources),
+            producers: self.producers(index),
             allow_agents: step.flag("allow_agents"),
             forbid_initiator: step.flag("forbid_initiator"),
             expire_time: now + timeout,
@@ -192,15 +199,15 @@ impl Transition<'_> {
         ApprovalId::from_uuid(Uuid::from_bytes(builder.into_uuid().into_bytes()))
     }
 
-    fn producers(&self, sources: &[usize]) -> Vec<String> {
-        let producers = sources
-            .iter()
-            .flat_map(|step| self.run.steps[*step].produced_by.iter());
-        producers
-            .cloned()
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect()
+    /// Whose work goes into a step's artifact or output, besides that of the agent that completes
+    /// it.
+    pub(super) fn producers(&self, index: usize) -> Vec<String> {
+        let sources = &self.plan.programs[index].sources;
+        let makers = sources.steps.iter();
+        let makers = makers.flat_map(|step| self.run.steps[*step].produced_by.iter());
+        let initiator = Some(&self.run.initiated_by).filter(|_| sources.given);
+        let all: BTreeSet<_> = makers.chain(initiator).cloned().collect();
+        all.into_iter().collect()
     }
 
     fn transform(&mut self, index: usize) {
@@ -210,12 +217,7 @@ impl Transition<'_> {
         step.start_time = Some(now);
         match self.outputs(index, None) {
             Ok(output) => {
-                let outputs = &self.plan.programs[index].outputs;
-                let read = outputs
-                    .iter()
-                    .flat_map(|(_, program)| &program.references().steps);
-                let sources = self.plan.read_by(&read.cloned().collect());
-                self.run.steps[index].produced_by = self.producers(&sources);
+                self.run.steps[index].produced_by = self.producers(index);
                 self.complete(index, output);
             }
             Err(failure) => self.fail_finally(index, failure),
@@ -232,13 +234,14 @@ impl Transition<'_> {
         programs
             .iter()
             .for_each(|(_, program)| references.extend(program.references()));
-        let mut variables = self.seen_by(&references);
+        let mut variables = self.variables(&references);
         if let Some(result) = result {
-            variables.insert("result".into(), result);
+            variables.values.insert("result", Cow::Owned(result));
         }
+        let budget = self.supply.budget();
         let mut outputs = Map::new();
         for (name, program) in programs {
-            let value = program.evaluate(&variables).map_err(|why| {
+            let value = program.evaluate(&variables, &budget).map_err(|why| {
                 Failure::new(FailureClass::Expression, format!("outputs.{name}: {why}"))
             })?;
             outputs.insert(name.clone(), value);
@@ -246,8 +249,15 @@ impl Transition<'_> {
         Ok(Value::Object(outputs))
     }
 
-    fn seen_by(&self, references: &References) -> crate::domain::expression::Variables {
-        self.variables(&self.plan.read_by(&references.steps))
+    /// A template's value, which is kept and sent on and so must stay below a limit as JSON.
+    pub(super) fn render(&self, template: &Template, limit: usize) -> Result<Value, String> {
+        let variables = self.variables(&template.references());
+        let value = template.render(&variables, &self.supply.budget())?;
+        let size = canonical(&value).len();
+        if size > limit {
+            return Err(format!("is {size} bytes as JSON; at most {limit}"));
+        }
+        unfit(&value).map_or(Ok(value), |why| Err(why.to_owned()))
     }
 
     fn fail_expression(&mut self, index: usize, field: &str, why: &str) {
@@ -256,10 +266,14 @@ impl Transition<'_> {
     }
 }
 
-fn text_or(rendered: &Value, default: &str) -> String {
-    match rendered {
+fn text_or(rendered: &Value, default: &str, limit: usize) -> String {
+    let text = match rendered {
         Value::Null => default.to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
+    };
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => text[..end].to_owned(),
+        None => text,
     }
 }

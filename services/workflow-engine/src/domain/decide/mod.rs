@@ -13,11 +13,13 @@ mod stop;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::event::{Actor, Event, TimerKind};
-use super::expression::Variables;
+use super::expression::{Members, References, Supply, Variables};
 use super::failure::{Failure, FailureClass};
 use super::history::{Entry, EntryKind};
 use super::plan::Plan;
@@ -45,6 +47,8 @@ pub struct Refusal {
     pub from: ExecutionState,
     /// Where it was to go.
     pub to: ExecutionState,
+    /// Where a caller may make it go.
+    pub legal: Vec<ExecutionState>,
 }
 
 /// Applies one event to a run in place and returns what to write.
@@ -62,6 +66,7 @@ pub fn decide(
         run,
         at: circumstances,
         writes: Writes::default(),
+        supply: Supply::new(),
     };
     match event {
         Event::Start => transition.start(),
@@ -91,13 +96,23 @@ pub fn decide(
     Ok(transition.writes)
 }
 
+/// How a failed execution ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Once its tasks have confirmed that they stopped.
+    Orderly,
+    /// At once, because news of its tasks cannot be applied; they are told to stop all the same.
+    AtOnce,
+}
+
 /// Fails an execution because of a bug of the engine, when `decide` cannot go on.
-pub fn give_up(plan: &Plan, run: &mut Run, circumstances: &Circumstances) -> Writes {
+pub fn give_up(plan: &Plan, run: &mut Run, circumstances: &Circumstances, end: Ending) -> Writes {
     let mut transition = Transition {
         plan,
         run,
         at: circumstances,
         writes: Writes::default(),
+        supply: Supply::new(),
     };
     if !transition.run.state.is_final() {
         // A paused execution ends as one that failed, too.
@@ -105,6 +120,9 @@ pub fn give_up(plan: &Plan, run: &mut Run, circumstances: &Circumstances) -> Wri
         let message = "the engine met a bug; please report it with the execution's id";
         let failure = Failure::new(FailureClass::Engine, message);
         transition.stop(ExecutionState::Failed, Some(failure), message);
+        if end == Ending::AtOnce {
+            transition.grace_over();
+        }
         transition.settle();
         transition.run.update_time = circumstances.now;
     }
@@ -117,6 +135,7 @@ struct Transition<'a> {
     run: &'a mut Run,
     at: &'a Circumstances,
     writes: Writes,
+    supply: Supply,
 }
 
 impl Transition<'_> {
@@ -187,19 +206,25 @@ impl Transition<'_> {
         self.writes.timers.insert(key, None);
     }
 
-    /// What the expressions of a step see.
-    fn variables(&self, steps: &[usize]) -> Variables {
-        let seen = steps.iter().map(|index| {
-            (
-                self.plan.steps()[*index].id.clone(),
-                self.run.steps[*index].as_variable(),
-            )
+    /// What expressions see that read these names and steps.
+    fn variables(&self, references: &References) -> Variables<'_> {
+        let reads = |name: &str| references.variables.contains(name);
+        let mut values = Members::new();
+        if reads("input") {
+            values.insert("input", Cow::Borrowed(&self.run.input));
+        }
+        if reads("execution") {
+            values.insert("execution", Cow::Owned(self.execution_variable()));
+        }
+        let steps = self.plan.read_by(&references.steps).into_iter();
+        let steps = steps.map(|index| {
+            let id = self.plan.steps()[index].id.as_str();
+            (id, self.run.steps[index].as_variable())
         });
-        Variables::from([
-            ("input".to_owned(), self.run.input.clone()),
-            ("steps".to_owned(), Value::Object(seen.collect())),
-            ("execution".to_owned(), self.execution_variable()),
-        ])
+        Variables {
+            values,
+            steps: steps.collect(),
+        }
     }
 
     fn execution_variable(&self) -> Value {

@@ -2,17 +2,15 @@
 
 use serde_json::{Value, json};
 
+use super::dispatch::VALUE_LIMIT;
 use super::{Transition, span};
 use crate::domain::canonical::canonical;
 use crate::domain::event::{TaskNews, TaskReport, TimerKind};
-use crate::domain::expression::kind;
+use crate::domain::expression::{kind, unfit};
 use crate::domain::failure::{Failure, FailureClass, Verdict, verdict};
 use crate::domain::history::EntryKind;
 use crate::domain::state::{ApprovalState, StepState};
 use crate::domain::writes::{ApprovalWrite, Command, TimerKey};
-
-/// Largest output of a step, as JSON.
-pub(crate) const OUTPUT_LIMIT: usize = 256 * 1_024;
 
 impl Transition<'_> {
     /// Takes in news of a task. News of another attempt, or of one that is over, changes no state.
@@ -72,9 +70,13 @@ impl Transition<'_> {
     }
 
     fn done(&mut self, index: usize, agent_id: String, result: Value) {
+        let mut makers = self.producers(index);
+        if !makers.contains(&self.at.actor.subject) {
+            makers.push(self.at.actor.subject.clone());
+        }
         let step = &mut self.run.steps[index];
         step.agent_id = agent_id;
-        step.produced_by = vec![self.at.actor.subject.clone()];
+        step.produced_by = makers;
         if !result.is_object() {
             let message = format!("the result must be an object and is {}", kind(&result));
             return self.fail(index, Failure::new(FailureClass::OutputInvalid, message));
@@ -88,9 +90,14 @@ impl Transition<'_> {
     /// Gives a step its output.
     pub(super) fn complete(&mut self, index: usize, output: Value) {
         let size = canonical(&output).len();
-        if size > OUTPUT_LIMIT {
-            let message = format!("the output is {size} bytes as JSON; at most {OUTPUT_LIMIT}");
-            return self.fail_finally(index, Failure::new(FailureClass::OutputInvalid, message));
+        let fault = if size > VALUE_LIMIT {
+            Some(format!("is {size} bytes as JSON; at most {VALUE_LIMIT}"))
+        } else {
+            unfit(&output).map(str::to_owned)
+        };
+        if let Some(fault) = fault {
+            let failure = Failure::new(FailureClass::OutputInvalid, format!("the output {fault}"));
+            return self.fail_finally(index, failure);
         }
         self.become_step(index, StepState::Completed);
         let step = &mut self.run.steps[index];

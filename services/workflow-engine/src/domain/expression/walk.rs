@@ -1,20 +1,21 @@
 //! What an expression's tree reads, and what in it is refused.
 
-use cel::common::ast::{EntryExpr, Expr, IdedExpr};
+use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue};
 
-use super::{COMPREHENSION_LIMIT, FUNCTIONS, References, TREE_LIMIT};
+use super::functions::NAMES;
+use super::{COMPREHENSION_LIMIT, References, TREE_LIMIT, TYPES};
 
-/// Collects what an expression reads and how deep its comprehensions are nested.
+/// Members of `execution` that whoever started it gave.
+const GIVEN: &[&str] = &["context", "labels"];
+
+/// Collects what an expression reads, and finds what is refused.
 #[derive(Default)]
 pub(super) struct Walk {
     /// What is read.
     pub(super) references: References,
     bound: Vec<String>,
-    /// Levels of the tree above the node, and of the deepest one.
+    /// Levels of the tree above the node.
     level: usize,
-    pub(super) deepest: usize,
-    /// Nesting of comprehensions.
-    pub(super) depth: usize,
     /// The first thing wrong.
     pub(super) fault: Option<String>,
 }
@@ -27,7 +28,6 @@ impl Walk {
     /// Walks a tree within so many comprehensions.
     pub(super) fn visit(&mut self, node: &IdedExpr, depth: usize) {
         self.level += 1;
-        self.deepest = self.deepest.max(self.level);
         if self.level > TREE_LIMIT {
             self.fail(format!("is nested deeper than {TREE_LIMIT} levels"));
         } else {
@@ -38,12 +38,17 @@ impl Walk {
 
     fn visit_node(&mut self, node: &IdedExpr, depth: usize) {
         match &node.expr {
+            Expr::Literal(LiteralValue::Bytes(_)) => self.fail("bytes are not supported".into()),
             Expr::Unspecified | Expr::Literal(_) => {}
             Expr::Ident(name) => self.identifier(name),
             Expr::Select(select) => match &select.operand.expr {
                 Expr::Ident(name) if name == "steps" && !self.is_bound(name) => {
                     self.references.variables.insert("steps".into());
                     self.references.steps.insert(select.field.clone());
+                }
+                Expr::Ident(name) if name == "execution" && !self.is_bound(name) => {
+                    self.references.variables.insert("execution".into());
+                    self.references.given |= GIVEN.contains(&select.field.as_str());
                 }
                 _ => self.visit(&select.operand, depth),
             },
@@ -62,7 +67,6 @@ impl Walk {
             Expr::Comprehension(comprehension) => {
                 self.visit(&comprehension.iter_range, depth);
                 let inner = depth + 1;
-                self.depth = self.depth.max(inner);
                 if inner > COMPREHENSION_LIMIT {
                     let limit = COMPREHENSION_LIMIT;
                     self.fail(format!("nests comprehensions deeper than {limit} levels"));
@@ -104,14 +108,15 @@ impl Walk {
     fn identifier(&mut self, name: &str) {
         if name == "steps" && !self.is_bound(name) {
             self.fail("`steps` must be followed by the id of a step, as in steps.lint".into());
-        } else if !self.is_bound(name) && !name.starts_with('@') && !FUNCTIONS.contains(&name) {
+        } else if !self.is_bound(name) && !name.starts_with('@') && !TYPES.contains(&name) {
             self.references.variables.insert(name.to_owned());
+            self.references.given |= name == "input" || name == "execution";
         }
     }
 
     fn function(&mut self, name: &str) {
         let is_operator = !name.starts_with(|first: char| first.is_ascii_alphabetic());
-        if !is_operator && !FUNCTIONS.contains(&name) {
+        if !is_operator && !NAMES.contains(&name) {
             self.fail(format!("calls `{name}`, which is not a function here"));
         }
     }

@@ -20,6 +20,9 @@ const STEP_TIMEOUT_LIMIT_MS: u64 = 30 * DAY_MS;
 const TIMEOUT_LIMIT_MS: u64 = 365 * DAY_MS;
 const SMALL_OBJECT: usize = 16 * 1_024;
 const LARGE_OBJECT: usize = 64 * 1_024;
+const DEFINITION_LIMIT: usize = 1_024 * 1_024;
+/// Most expressions of a definition: reading one takes some tens of microseconds.
+const EXPRESSION_LIMIT: usize = 5_000;
 
 /// Words that CEL keeps for itself, so that steps.<word> could not be read.
 const KEYWORDS: &[&str] = &[
@@ -79,6 +82,27 @@ pub fn check(definition: &Definition, defects: &mut Defects) {
         }
     }
     shape(definition, defects);
+}
+
+/// Whether there is so much of a definition that compiling it would take long.
+pub fn is_too_large(definition: &Definition, defects: &mut Defects) -> bool {
+    let whole =
+        serde_json::to_value(definition).map_or_else(|_| String::new(), |it| canonical(&it));
+    if whole.len() > DEFINITION_LIMIT {
+        let size = whole.len();
+        let right = format!("the definition is {size} bytes as JSON; at most {DEFINITION_LIMIT}");
+        defects.workflow("steps", right);
+    }
+    let steps = definition.steps.iter();
+    let named = steps.map(|step| step.outputs.len() + usize::from(!step.when.is_empty()));
+    let count = whole.matches("${{").count() + named.sum::<usize>();
+    if count > EXPRESSION_LIMIT {
+        let right = format!("have {count} expressions; at most {EXPRESSION_LIMIT} are allowed");
+        defects.workflow("steps", right);
+    }
+    whole.len() > DEFINITION_LIMIT
+        || count > EXPRESSION_LIMIT
+        || definition.steps.len() > STEP_LIMIT
 }
 
 fn workflow(definition: &Definition, defects: &mut Defects) {

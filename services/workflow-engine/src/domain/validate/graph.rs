@@ -150,16 +150,22 @@ impl Graph {
     }
 
     /// Whom a step waits for: its dependencies with their fallbacks, and the steps it guards.
+    /// A dependency is open as long as a fallback of it may excuse it, so a step that is such a
+    /// fallback itself waits for itself, which is a circle.
     fn waits_for(&self, step: usize) -> Vec<usize> {
         let mut waits = self.guards[step].clone();
         for dependency in &self.dependencies[step] {
+            // A fallback may have one of its own, and fallbacks of fallbacks may form a circle.
+            let mut chain = Vec::new();
             let mut next = Some(*dependency);
-            // A fallback may have one of its own; a circle of them is found by the caller.
-            while let Some(current) = next.filter(|current| !waits.contains(current)) {
-                waits.push(current);
+            while let Some(current) = next.filter(|current| !chain.contains(current)) {
+                chain.push(current);
                 next = self.fallback[current];
             }
+            waits.extend(chain);
         }
+        waits.sort_unstable();
+        waits.dedup();
         waits
     }
 

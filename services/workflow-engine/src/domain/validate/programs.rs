@@ -5,8 +5,17 @@ use serde_json::Value;
 use super::Defects;
 use super::graph::Graph;
 use crate::domain::definition::{Definition, Step, StepType};
-use crate::domain::expression::{Expression, References, Variables};
+use crate::domain::expression::{Expression, References, Supply, Variables};
 use crate::domain::template::Template;
+
+/// What something is made from.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// Steps whose output goes into it, by index.
+    pub steps: Vec<usize>,
+    /// Whether what the execution was started with goes into it as it is.
+    pub given: bool,
+}
 
 /// What a step computes.
 #[derive(Debug)]
@@ -19,8 +28,8 @@ pub struct Programs {
     pub outputs: Vec<(String, Expression)>,
     /// APPROVAL: the artifact.
     pub subject: Template,
-    /// APPROVAL: the steps that the artifact is read from, by index.
-    pub sources: Vec<usize>,
+    /// What its output or artifact is made from, besides the work of an agent.
+    pub sources: Sources,
     /// APPROVAL: one line for people.
     pub title: Template,
     /// APPROVAL: more for people.
@@ -48,13 +57,25 @@ impl<'a> Compiler<'a> {
     pub fn step(&mut self, index: usize) -> Programs {
         let step = &self.definition.steps[index];
         let subject = self.config(index, step, "subject");
-        let sources = self.indexes(&subject.references());
+        let when = self.condition(index, step);
+        let input = self.input(index, step);
+        let outputs = self.outputs(index, step);
+        let mut made_of = subject.references();
+        for (_, program) in &outputs {
+            made_of.extend(program.references());
+        }
+        // An agent works on the input, so it is not handed on as it is, but its makers are known.
+        let given = made_of.given;
+        made_of.extend(&input.references());
         Programs {
-            when: self.condition(index, step),
-            input: self.input(index, step),
-            outputs: self.outputs(index, step),
+            when,
+            input,
+            outputs,
             subject,
-            sources,
+            sources: Sources {
+                steps: self.indexes(&made_of),
+                given,
+            },
             title: self.config(index, step, "title"),
             description: self.config(index, step, "description"),
         }
@@ -90,13 +111,10 @@ impl<'a> Compiler<'a> {
         let expression = self.expression(index, step, "when", &step.when)?;
         self.names(index, step, "when", expression.references(), &[]);
         let constant = expression.references().variables.is_empty();
-        if constant && expression.holds(&Variables::new()) == Ok(false) {
-            self.defects.step(
-                index,
-                step,
-                "when",
-                "is always false: the step would never run",
-            );
+        let budget = Supply::new().budget();
+        if constant && expression.holds(&Variables::default(), &budget) == Ok(false) {
+            let wrong = "is always false: the step would never run";
+            self.defects.step(index, step, "when", wrong);
         }
         Some(expression)
     }

@@ -128,6 +128,20 @@ fn circles_are_named() {
     assert!(text.contains("a -> c -> b -> a"), "{text}");
     let own = faults(definition(vec![after("a", "a")]));
     assert_eq!(own, ["steps[0].dependencies"]);
+    // notify waits until it is known whether rollback excuses deploy, which notify may yet excuse.
+    let deploy = Step {
+        on_failure: "rollback".into(),
+        ..task("deploy")
+    };
+    let rollback = Step {
+        on_failure: "notify".into(),
+        ..task("rollback")
+    };
+    let text = fault(
+        definition(vec![deploy, rollback, after("notify", "deploy")]),
+        "steps[2].dependencies",
+    );
+    assert!(text.contains("notify"), "{text}");
     let both = |id: &str, on: &str| Step {
         on_failure: on.into(),
         ..task(id)

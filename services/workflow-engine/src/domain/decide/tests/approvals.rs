@@ -180,3 +180,88 @@ fn producers_are_followed_through_transforms() {
     play.complete("generate", json!({"files": artifact()}));
     assert_eq!(play.approvals[0].producers, ["key:agent"]);
 }
+
+/// a -> b -> approve, where each step's input reads the one before.
+fn relayed(subject: &str) -> Definition {
+    let mut format = after("format", &["generate"]);
+    format.input = json!({"text": "${{ steps.generate.output.text }}"})
+        .as_object()
+        .cloned()
+        .unwrap();
+    let mut approve = Step::new("approve", StepType::Approval);
+    approve.dependencies = vec!["format".into()];
+    approve.config = json!({ "subject": subject }).as_object().cloned().unwrap();
+    definition(vec![task("generate"), format, approve])
+}
+
+fn complete_by(play: &mut Play, subject: &str, step: &str) {
+    let step = play.index(step);
+    let attempt = play.run.steps[step].attempt;
+    play.at.actor = Actor {
+        kind: ActorKind::Agent,
+        subject: subject.into(),
+        display_name: subject.into(),
+    };
+    play.apply(Event::Task(TaskReport {
+        step,
+        attempt,
+        news: TaskNews::Completed {
+            agent_id: subject.into(),
+            result: json!({"text": "the same"}),
+        },
+    }));
+}
+
+#[test]
+fn whose_work_was_handed_on_is_a_producer_too() {
+    let mut play = Play::of(relayed("${{ steps.format.output.text }}"));
+    complete_by(&mut play, "key:one", "generate");
+    complete_by(&mut play, "key:two", "format");
+    assert_eq!(play.approvals[0].producers, ["key:one", "key:two"]);
+}
+
+#[test]
+fn who_gave_the_artifact_is_its_producer() {
+    for subject in [
+        "${{ input.dir }}",
+        "${{ execution.context }}",
+        "${{ {'by': steps.generate.output, 'to': input} }}",
+    ] {
+        let mut play = Play::of(relayed(subject));
+        complete_by(&mut play, "key:one", "generate");
+        complete_by(&mut play, "key:two", "format");
+        let producers = &play.approvals[0].producers;
+        assert!(producers.contains(&"key:starter".to_owned()), "{subject}");
+    }
+    let mut play = Play::of(relayed("${{ {'id': execution.id} }}"));
+    complete_by(&mut play, "key:one", "generate");
+    complete_by(&mut play, "key:two", "format");
+    assert_eq!(play.approvals[0].producers, Vec::<String>::new());
+}
+
+#[test]
+fn an_artifact_has_a_bound_and_its_texts_are_cut() {
+    let mut definition = guarded(SAME);
+    definition.steps[1]
+        .config
+        .insert("title".into(), json!("${{ steps.generate.output.long }}"));
+    let mut play = Play::of(definition.clone());
+    play.complete(
+        "generate",
+        json!({"files": artifact(), "long": "é".repeat(5_000)}),
+    );
+    assert_eq!(play.approvals[0].title.chars().count(), 200);
+    definition.steps[1].config.insert(
+        "subject".into(),
+        json!("${{ [steps.generate.output, steps.generate.output] }}"),
+    );
+    let mut play = Play::of(definition);
+    play.complete("generate", json!({"long": "x".repeat(200_000)}));
+    assert_eq!(play.state("approve"), StepState::Failed);
+    let error = play.run.error.clone().expect("an error");
+    assert!(
+        error.message.contains("at most 262144"),
+        "{}",
+        error.message
+    );
+}

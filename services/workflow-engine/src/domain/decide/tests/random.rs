@@ -19,7 +19,9 @@ struct Shape {
     has_timeout: bool,
     is_approval: bool,
     condition: u8,
-    has_fallback: bool,
+    fallback: u8,
+    /// Which steps its fallback depends on, as bits.
+    fallback_dependencies: u8,
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
@@ -31,7 +33,8 @@ fn shape() -> impl Strategy<Value = Shape> {
         any::<bool>(),
         any::<bool>(),
         0..4_u8,
-        any::<bool>(),
+        0..8_u8,
+        any::<u8>(),
     )
         .prop_map(
             |(
@@ -42,7 +45,8 @@ fn shape() -> impl Strategy<Value = Shape> {
                 has_timeout,
                 is_approval,
                 condition,
-                has_fallback,
+                fallback,
+                fallback_dependencies,
             )| {
                 Shape {
                     dependencies,
@@ -52,13 +56,15 @@ fn shape() -> impl Strategy<Value = Shape> {
                     has_timeout,
                     is_approval,
                     condition,
-                    has_fallback,
+                    fallback,
+                    fallback_dependencies,
                 }
             },
         )
 }
 
-/// Steps depend on earlier ones only; a fallback is an extra step at the end.
+/// Steps depend on earlier ones only. Fallbacks are extra steps at the end, which may depend on any
+/// step, be shared by several, and have fallbacks themselves; so some of these are not valid.
 fn workflow(shapes: &[Shape], fail_fast: bool, deadline: bool) -> Definition {
     let mut steps = Vec::new();
     let mut fallbacks = Vec::new();
@@ -84,10 +90,7 @@ fn workflow(shapes: &[Shape], fail_fast: bool, deadline: bool) -> Definition {
         if shape.condition == 0 {
             step.when = "!input.on".into();
         }
-        if shape.has_fallback {
-            step.on_failure = format!("f{index}");
-            fallbacks.push(task(&step.on_failure));
-        }
+        step.on_failure = fallback_of(index, shape, shapes.len(), &mut fallbacks);
         steps.push(step);
     }
     steps.extend(fallbacks);
@@ -96,6 +99,38 @@ fn workflow(shapes: &[Shape], fail_fast: bool, deadline: bool) -> Definition {
         timeout_ms: deadline.then_some(20_000),
         ..definition(steps)
     }
+}
+
+/// The name of a step's fallback, which is made unless it is another step's too.
+fn fallback_of(index: usize, shape: &Shape, count: usize, fallbacks: &mut Vec<Step>) -> String {
+    let dependencies: Vec<_> = (0..count)
+        .filter(|other| *other != index && shape.fallback_dependencies & (1 << other) != 0)
+        .map(|other| format!("s{other}"))
+        .collect();
+    let name = format!("f{index}");
+    let made = Step {
+        dependencies,
+        trigger_rule: TriggerRule::ALL[usize::from(shape.rule)],
+        ..task(&name)
+    };
+    match (shape.fallback, fallbacks.last()) {
+        (0..=3, _) => return String::new(),
+        (4, Some(last)) => return last.id.clone(),
+        (5, _) => fallbacks.push(task(&name)),
+        (6, _) => fallbacks.push(made),
+        (_, _) => {
+            let again = format!("g{index}");
+            fallbacks.push(Step {
+                id: again.clone(),
+                ..made
+            });
+            fallbacks.push(Step {
+                on_failure: again,
+                ..task(&name)
+            });
+        }
+    }
+    name
 }
 
 /// Applies one random thing that could happen now, or could happen again.
@@ -241,7 +276,11 @@ proptest! {
         deadline in any::<bool>(),
         events in proptest::collection::vec((0..15_u8, any::<u8>()), 0..120),
     ) {
-        let mut play = Play::of(workflow(&shapes, fail_fast, deadline));
+        let workflow = workflow(&shapes, fail_fast, deadline);
+        if Plan::compile(workflow.clone()).is_err() {
+            return Ok(());
+        }
+        let mut play = Play::of(workflow);
         for (choice, which) in events {
             // `keep` asserts after each event that something will wake the run.
             something(&mut play, choice, which);

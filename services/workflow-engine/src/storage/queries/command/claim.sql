@@ -21,7 +21,7 @@ set next_time = $2, tries = tries + 1
 from due
 where command.id = due.id
 returning command.id, command.tenant_id, command.execution_id, command.step_id, command.attempt,
-    command.kind, command.body, command.tries,
+    command.kind, command.body::text as body, command.tries,
     (
         select task_id from dispatch
         where dispatch.execution_id = command.execution_id

@@ -1,6 +1,9 @@
--- The newest version of each workflow, by name.
+-- The newest version of each workflow, by name, without what may be large.
 select version.workflow_id, version.version, workflow.latest_version, version.digest,
-    version.definition, version.created_by, workflow.create_time as first_time, version.create_time
+    version.definition
+        || '{"steps": [], "agents": {}, "config": {}, "input_schema": null, "output": {}}'::jsonb
+        as definition,
+    version.created_by, workflow.create_time as first_time, version.create_time
 from workflow
     join workflow_version as version
         on version.workflow_id = workflow.id and version.version = workflow.latest_version

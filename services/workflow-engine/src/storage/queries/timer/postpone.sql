@@ -1,0 +1,3 @@
+-- A timer that could not be acted on.
+update timer set fire_time = $5
+where tenant_id = $1 and execution_id = $2 and step_id = $3 and kind = $4
