@@ -135,6 +135,90 @@ async fn a_request_id_publishes_once() {
 }
 
 #[tokio::test]
+async fn a_request_id_finds_its_version_whatever_was_published_since() {
+    let world = World::start().await;
+    world.publish(two("a")).await;
+    let request = |workflow| wire::CreateWorkflowRequest {
+        request_id: "r-1".into(),
+        workflow: Some(workflow),
+    };
+    let mut client = world.workflows();
+    let answer = client.create_workflow(world.ask(request(two("a")))).await;
+    let found = answer.expect("found").into_inner().workflow.expect("one");
+    let second = wire::Workflow {
+        description: "by somebody else".into(),
+        ..two("a")
+    };
+    assert_eq!(world.publish(second.clone()).await.version, 2);
+    // The first answer was lost, say.
+    let answer = client.create_workflow(world.ask(request(two("a")))).await;
+    let again = answer.expect("found").into_inner().workflow.expect("one");
+    assert_eq!((found.version, again.version), (1, 1));
+    assert!(found.active && !again.active);
+    let fault = refused(client.create_workflow(world.ask(request(second))).await);
+    assert_eq!(fault.reason(), Reason::RequestIdReused);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_list_leaves_out_what_may_be_large() {
+    let world = World::start().await;
+    let whole = wire::Workflow {
+        description: "kept".into(),
+        tags: vec!["kept".into()],
+        agents: fields(json!({"a": "x".repeat(10_000)})),
+        config: fields(json!({"c": 1})),
+        input_schema: fields(json!({"type": "object"})),
+        output: fields(json!({"o": 1})),
+        ..two("large")
+    };
+    let published = world.publish(whole).await;
+    let request = wire::ListWorkflowsRequest::default();
+    let answer = world.workflows().list_workflows(world.ask(request)).await;
+    let expected = wire::Workflow {
+        steps: Vec::new(),
+        agents: None,
+        config: None,
+        input_schema: None,
+        output: None,
+        ..published
+    };
+    assert_eq!(answer.expect("a page").into_inner().workflows, [expected]);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn expensive_definitions_are_answered_in_time() {
+    let world = World::start().await;
+    let grown = |letter: &str| letter.repeat(900);
+    let mut step = task("a", &[]);
+    step.when = format!(
+        "'{}'.replace('a','{}').replace('b','{}').replace('c','{}') == ''",
+        grown("a"),
+        grown("b"),
+        grown("c"),
+        grown("d")
+    );
+    let validate = |workflow| async {
+        let request = wire::ValidateWorkflowRequest {
+            workflow: Some(workflow),
+        };
+        let answer = world
+            .workflows()
+            .validate_workflow(world.ask(request))
+            .await;
+        answer.expect("an answer").into_inner()
+    };
+    assert!(validate(workflow("grown", vec![step])).await.valid);
+    let many: Vec<_> = (0..9_000).map(|_| json!("${{1}}")).collect();
+    let mut step = task("a", &[]);
+    step.input = fields(json!({ "many": many }));
+    let answer = validate(workflow("many", vec![step])).await;
+    assert_eq!(answer.faults.len(), 2, "{:?}", answer.faults);
+    world.finish().await;
+}
+
+#[tokio::test]
 async fn concurrent_publications_leave_no_gap() {
     let world = World::start().await;
     let publish = |index: usize| {

@@ -262,37 +262,46 @@ impl World {
 /// The subject of the agent that brings news.
 pub const AGENT: &str = "key:the-agent";
 
-/// Recomputes every hash as the contract's comment says, without the engine's code.
+/// Every entry of a history is what it was.
 pub fn verify_chain(events: &[wire::HistoryEvent]) {
+    assert_eq!(broken_at(events), None, "an entry was changed");
+}
+
+/// Recomputes every hash as the contract's comment says, without the engine's code; the sequence of
+/// the first entry that is not what it was or not where it was.
+pub fn broken_at(events: &[wire::HistoryEvent]) -> Option<i64> {
     let mut previous = "0".repeat(64);
     for (index, event) in events.iter().enumerate() {
-        assert_eq!(event.sequence, i64::try_from(index).unwrap() + 1);
-        assert_eq!(event.previous_hash, previous);
-        let actor = event.actor.clone().expect("an actor");
-        let kind = actor.kind().as_str_name().replace("ACTOR_KIND_", "");
-        let time = reeve_wellknown::datetime(&event.occur_time.expect("a time")).expect("a time");
-        let data = event.data.clone().map(reeve_wellknown::json_from_struct);
-        let text = reeve_workflow_engine::domain::canonical::canonical(&json!({
-            "actor": {"kind": kind, "name": actor.display_name, "subject": actor.subject},
-            "attempt": event.attempt, "data": data.unwrap_or_else(|| json!({})),
-            "execution_id": event.execution_id, "sequence": event.sequence,
-            "step_id": event.step_id, "type": event.r#type,
-            "time": time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
-        }));
-        let mut hasher = Sha256::new();
-        let bytes = (0..64)
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&previous[at..at + 2], 16));
-        hasher.update(bytes.collect::<Result<Vec<_>, _>>().expect("hexadecimal"));
-        hasher.update(text);
-        let hash: String = hasher
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        assert_eq!(event.hash, hash, "entry {} was changed", event.sequence);
+        let place = i64::try_from(index).unwrap() + 1;
+        let hash = hash_of(event, &previous);
+        if event.sequence != place || event.previous_hash != previous || event.hash != hash {
+            return Some(event.sequence);
+        }
         previous = hash;
     }
+    None
+}
+
+fn hash_of(event: &wire::HistoryEvent, previous: &str) -> String {
+    let actor = event.actor.clone().expect("an actor");
+    let kind = actor.kind().as_str_name().replace("ACTOR_KIND_", "");
+    let time = reeve_wellknown::datetime(&event.occur_time.expect("a time")).expect("a time");
+    let data = event.data.clone().map(reeve_wellknown::json_from_struct);
+    let text = reeve_workflow_engine::domain::canonical::canonical(&json!({
+        "actor": {"kind": kind, "name": actor.display_name, "subject": actor.subject},
+        "attempt": event.attempt, "data": data.unwrap_or_else(|| json!({})),
+        "execution_id": event.execution_id, "sequence": event.sequence,
+        "step_id": event.step_id, "type": event.r#type,
+        "time": time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+    }));
+    let bytes = (0..64)
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&previous[at..at + 2], 16));
+    let mut hasher = Sha256::new();
+    hasher.update(bytes.collect::<Result<Vec<_>, _>>().expect("hexadecimal"));
+    hasher.update(text);
+    let hash = hasher.finalize();
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub fn task(id: &str, dependencies: &[&str]) -> wire::WorkflowStep {

@@ -6,7 +6,7 @@ use reeve_testkit::authorize;
 use serde_json::json;
 use tonic::Request;
 
-use crate::harness::{World, refused, task, workflow};
+use crate::harness::{World, broken_at, refused, task, workflow};
 
 #[tokio::test]
 async fn another_tenants_things_do_not_exist() {
@@ -150,22 +150,60 @@ async fn the_database_refuses_what_the_lifecycle_forbids() {
 }
 
 #[tokio::test]
-async fn a_connection_that_names_no_tenant_sees_nothing() {
+async fn a_connection_sees_its_tenants_rows_only() {
     let world = World::start().await;
     world
         .run(workflow("rls", vec![task("a", &[])]), json!({}))
         .await;
     let database = world.database.connect(&reeve_workflow_engine::schema());
+    let approve = wire::WorkflowStep {
+        id: "approve".into(),
+        r#type: wire::StepType::Approval.into(),
+        config: crate::harness::fields(json!({"subject": "${{ input }}"})),
+        ..Default::default()
+    };
+    let published = wire::CreateWorkflowRequest {
+        request_id: "r".into(),
+        workflow: Some(workflow("asks", vec![approve.clone()])),
+    };
+    let mut client = world.workflows();
+    let answer = client.create_workflow(world.ask(published)).await;
+    answer.expect("published");
+    world.run(workflow("asks", vec![approve]), json!({})).await;
+    let mut admin = world.database.admin().await;
+    for made in [
+        "insert into workflow_engine.dispatch (execution_id, step_id, attempt, tenant_id, task_id)
+         select execution_id, step_id, attempt, tenant_id, execution_id
+         from workflow_engine.command",
+        "insert into workflow_engine.dead_news
+             (tenant_id, execution_id, step_id, attempt, sequence, cause)
+         select tenant_id, id, '', 0, 0, '' from workflow_engine.execution",
+    ] {
+        let rows = sqlx::query(made).execute(&mut admin).await.expect("rows");
+        assert!(rows.rows_affected() > 0);
+    }
     for table in [
         "workflow",
         "workflow_version",
+        "workflow_request",
         "execution",
         "step_run",
+        "dispatch",
         "history",
+        "timer",
         "command",
+        "dead_news",
+        "approval",
     ] {
         let query = format!("select count(*) from {table}");
         let count = |query: String| sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(query));
+        // A connection of the requests' pool that never named a tenant, and another tenant's.
+        let mut tx = database.tenant(world.tenant).await.expect("a transaction");
+        let nobody = "set local reeve.tenant = ''";
+        sqlx::query(nobody).execute(&mut *tx).await.expect("reset");
+        let seen = count(query.clone()).fetch_one(&mut *tx).await;
+        assert!(seen.is_err() || seen.is_ok_and(|seen| seen == 0), "{table}");
+        drop(tx);
         let mut tx = database
             .tenant(reeve_ids::TenantId::new())
             .await
@@ -180,4 +218,29 @@ async fn a_connection_that_names_no_tenant_sees_nothing() {
         assert!(seen > 0, "{table} hides its own tenant's rows");
     }
     world.finish().await;
+}
+
+#[tokio::test]
+async fn a_history_that_was_altered_shows_it() {
+    let world = World::start().await;
+    let id = world
+        .run(workflow("chain", vec![task("a", &[])]), json!({}))
+        .await;
+    world.complete(&id, "a", json!({})).await;
+    let mut admin = world.database.admin().await;
+    let whole = world.history(&id).await;
+    assert_eq!(broken_at(&whole), None);
+    for (cheat, place) in [
+        (
+            "update workflow_engine.history set actor_name = 'x' where sequence = 2",
+            2,
+        ),
+        ("delete from workflow_engine.history where sequence = 1", 2),
+    ] {
+        sqlx::query(cheat)
+            .execute(&mut admin)
+            .await
+            .expect("the owner may");
+        assert_eq!(broken_at(&world.history(&id).await), Some(place), "{cheat}");
+    }
 }

@@ -18,5 +18,6 @@ mod executions;
 mod harness;
 mod isolation;
 mod queue;
+mod reading;
 mod timers;
 mod watch;

@@ -9,6 +9,7 @@ use crate::domain::canonical::canonical;
 use crate::domain::definition::{
     Amount, Definition, RetryPolicy, RetrySafety, Step, StepType, WorkflowType,
 };
+use crate::domain::expression::unfit;
 
 /// Most steps of a workflow.
 pub const STEP_LIMIT: usize = 500;
@@ -82,6 +83,33 @@ pub fn check(definition: &Definition, defects: &mut Defects) {
         }
     }
     shape(definition, defects);
+    storable(definition, defects);
+}
+
+/// What the database or a client could not read back.
+fn storable(definition: &Definition, defects: &mut Defects) {
+    let unfit_members = |whole: serde_json::Result<Value>| {
+        let members = match whole {
+            Ok(Value::Object(members)) => members,
+            _ => Map::new(),
+        };
+        let unfit = members
+            .into_iter()
+            .filter_map(|(field, value)| unfit(&value).map(|why| (field, why)));
+        unfit.collect::<Vec<_>>()
+    };
+    let bare = Definition {
+        steps: Vec::new(),
+        ..definition.clone()
+    };
+    for (field, why) in unfit_members(serde_json::to_value(bare)) {
+        defects.workflow(field, why);
+    }
+    for (index, step) in definition.steps.iter().enumerate() {
+        for (field, why) in unfit_members(serde_json::to_value(step)) {
+            defects.step(index, step, field, why);
+        }
+    }
 }
 
 /// Whether there is so much of a definition that compiling it would take long.
