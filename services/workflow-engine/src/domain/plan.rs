@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::definition::{Definition, Step};
+use super::run::Run;
 use super::schema::Schema;
 use super::template::Template;
 use super::validate::graph::Graph;
@@ -99,6 +100,22 @@ impl Plan {
             .steps
             .iter()
             .position(|step| step.id == step_id)
+    }
+
+    /// The steps whose outputs a transition of a run may read, by index: those that steps which have
+    /// not ended read, and the output.
+    pub fn needed_by(&self, run: &Run) -> Vec<usize> {
+        let open = run.steps.iter().zip(&self.programs);
+        let open = open.filter(|(step, _)| !step.state.is_final());
+        let mut needed: Vec<_> = open
+            .flat_map(|(_, programs)| programs.reads.clone())
+            .collect();
+        if !run.state.is_final() {
+            needed.extend(self.read_by(&self.output.references().steps));
+        }
+        needed.sort_unstable();
+        needed.dedup();
+        needed
     }
 
     /// The steps that any of the given expressions reads, by index.

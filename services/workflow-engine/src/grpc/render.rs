@@ -22,21 +22,6 @@ use crate::storage::rows::{Chained, Listed, Stored};
 /// Bytes that the outputs of one answer may take, which has more in it.
 const OUTPUT_BYTES: usize = 1_536 * 1_024;
 
-/// Which steps' outputs are wanted.
-#[derive(Debug, Default)]
-pub struct Outputs {
-    /// Any at all.
-    pub wanted: bool,
-    /// Only of these steps; empty means of all.
-    pub steps: Vec<String>,
-}
-
-impl Outputs {
-    fn has(&self, step: &str) -> bool {
-        self.wanted && (self.steps.is_empty() || self.steps.iter().any(|wanted| wanted == step))
-    }
-}
-
 /// An execution.
 pub fn execution(stored: Stored, planned: &Planned) -> wire::Execution {
     let awaits_people = stored.run.awaits_people(&planned.plan);
@@ -84,8 +69,8 @@ fn with(stored: Stored, digest: &Digest, awaits_people: bool) -> wire::Execution
 }
 
 /// An execution and its progress.
-pub fn seen(seen: Seen, outputs: &Outputs) -> wire::GetExecutionResponse {
-    let status = status(&seen, outputs);
+pub fn seen(seen: Seen) -> wire::GetExecutionResponse {
+    let status = status(&seen);
     let Seen {
         stored, planned, ..
     } = seen;
@@ -96,7 +81,7 @@ pub fn seen(seen: Seen, outputs: &Outputs) -> wire::GetExecutionResponse {
     }
 }
 
-fn status(seen: &Seen, outputs: &Outputs) -> wire::ExecutionStatus {
+fn status(seen: &Seen) -> wire::ExecutionStatus {
     let run = &seen.stored.run;
     let plan = &seen.planned.plan;
     let ids = plan
@@ -119,7 +104,7 @@ fn status(seen: &Seen, outputs: &Outputs) -> wire::ExecutionStatus {
         estimated_end_time: time(seen.estimated_end),
         metrics: fields(Some(metrics(run, plan, seen.now))),
         counts: Some(counts(run)),
-        steps: steps(seen, outputs),
+        steps: steps(seen),
     }
 }
 
@@ -160,13 +145,12 @@ fn counts(run: &Run) -> wire::StepCounts {
     }
 }
 
-/// Every step; with outputs, as long as they fit into the answer.
-fn steps(seen: &Seen, outputs: &Outputs) -> Vec<wire::StepStatus> {
+/// Every step; with the outputs that were read, as long as they fit into the answer.
+fn steps(seen: &Seen) -> Vec<wire::StepStatus> {
     let mut room = OUTPUT_BYTES;
     let mut rendered = Vec::new();
     for index in 0..seen.stored.run.steps.len() {
-        let wanted = outputs.has(&seen.planned.plan.steps()[index].id);
-        let mut status = step(seen, index, wanted);
+        let mut status = step(seen, index);
         let size = status
             .output
             .as_ref()
@@ -183,14 +167,13 @@ fn steps(seen: &Seen, outputs: &Outputs) -> Vec<wire::StepStatus> {
     rendered
 }
 
-fn step(seen: &Seen, index: usize, with_output: bool) -> wire::StepStatus {
+fn step(seen: &Seen, index: usize) -> wire::StepStatus {
     let defined = &seen.planned.plan.steps()[index];
     let run = &seen.stored.run.steps[index];
     let task = seen
         .tasks
         .get(&defined.id)
         .map(|(task, _)| task.to_string());
-    let output = run.output.clone().filter(|_| with_output);
     wire::StepStatus {
         step_id: defined.id.clone(),
         name: defined.name.clone(),
@@ -206,7 +189,7 @@ fn step(seen: &Seen, index: usize, with_output: bool) -> wire::StepStatus {
             .clone()
             .map(|error| failure(error.of(&defined.id))),
         note: run.note.clone(),
-        output: fields(output),
+        output: fields(run.output.clone()),
         output_omitted: false,
         start_time: time(run.start_time),
         end_time: time(run.end_time),

@@ -23,6 +23,7 @@ use crate::domain::plan::Plan;
 use crate::error::Error;
 use crate::operations::create_workflow::Draft;
 use crate::operations::engine::away;
+use crate::operations::read::Outputs;
 use crate::operations::{Author, Engine};
 use crate::storage::rows::Published;
 
@@ -195,13 +196,13 @@ impl WorkflowService for WorkflowApi {
         violations.check(few, "step_ids", "must be at most 500");
         violations.finish()?;
         let id = id.ok_or_else(Fault::internal)?;
-        let seen = self.engine.get_execution(caller.tenant(), id).await;
-        let outputs = render::Outputs {
+        let outputs = Outputs {
             wanted: request.include_outputs,
             steps: request.step_ids,
         };
-        let seen = render::seen(seen.map_err(Error::classify)?, &outputs);
-        Ok(Response::new(seen))
+        let seen = self.engine.get_execution(caller.tenant(), id, &outputs);
+        let seen = seen.await.map_err(Error::classify)?;
+        Ok(Response::new(render::seen(seen)))
     }
 
     async fn list_executions(

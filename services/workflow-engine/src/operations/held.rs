@@ -34,13 +34,13 @@ impl<'a> Held<'a> {
         id: ExecutionId,
     ) -> Result<Option<Self>, Error> {
         let mut tx = engine.database.tenant(tenant).await?;
-        let Some(stored) = executions::lock(&mut tx, tenant, id).await? else {
+        let Some(mut stored) = executions::lock(&mut tx, tenant, id).await? else {
             return Ok(None);
         };
-        let run = &stored.run;
-        let planned = engine
-            .plan(&mut tx, tenant, run.workflow_id, run.version)
-            .await?;
+        let (workflow, version) = (stored.run.workflow_id, stored.run.version);
+        let planned = engine.plan(&mut tx, tenant, workflow, version).await?;
+        let needed = planned.plan.needed_by(&stored.run);
+        executions::read_outputs(&mut tx, &mut stored, &needed).await?;
         Ok(Some(Self {
             engine,
             tx,

@@ -10,6 +10,7 @@ use super::control_execution::not_found;
 use super::engine::{Engine, Planned};
 use crate::domain::approval::Approval;
 use crate::domain::diagnose::{self, Reason, Tasks};
+use crate::domain::plan::Plan;
 use crate::domain::run::Run;
 use crate::domain::state::ExecutionState;
 use crate::error::Error;
@@ -30,6 +31,27 @@ pub struct Seen {
     pub estimated_end: Option<DateTime<Utc>>,
     /// When it was looked at.
     pub now: DateTime<Utc>,
+}
+
+/// Which steps' outputs are wanted.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    /// Any at all.
+    pub wanted: bool,
+    /// Only of these steps; empty means of all.
+    pub steps: Vec<String>,
+}
+
+impl Outputs {
+    /// The steps, by index.
+    fn of(&self, plan: &Plan) -> Vec<usize> {
+        if !self.wanted {
+            return Vec::new();
+        }
+        let steps = plan.steps().iter().enumerate();
+        let steps = steps.filter(|(_, it)| self.steps.is_empty() || self.steps.contains(&it.id));
+        steps.map(|(index, _)| index).collect()
+    }
 }
 
 /// What an execution waits for.
@@ -90,15 +112,23 @@ impl Engine {
     ///
     /// # Errors
     /// When there is none such.
-    pub async fn get_execution(&self, tenant: TenantId, id: ExecutionId) -> Result<Seen, Error> {
+    pub async fn get_execution(
+        &self,
+        tenant: TenantId,
+        id: ExecutionId,
+        outputs: &Outputs,
+    ) -> Result<Seen, Error> {
         let mut tx = self.snapshot(tenant).await?;
-        let stored = executions::get(&mut tx, tenant, id)
+        let mut stored = executions::get(&mut tx, tenant, id)
             .await?
             .ok_or_else(|| not_found(id))?;
         let run = &stored.run;
         let planned = self
             .plan(&mut tx, tenant, run.workflow_id, run.version)
             .await?;
+        let wanted = outputs.of(&planned.plan);
+        executions::read_outputs(&mut tx, &mut stored, &wanted).await?;
+        let run = &stored.run;
         let tasks = executions::tasks_of(&mut tx, tenant, id).await?;
         let now = self.now();
         let predictable = run.state == ExecutionState::Running && !run.awaits_people(&planned.plan);

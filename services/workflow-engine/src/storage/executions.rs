@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use reeve_ids::{ExecutionId, TaskId, TenantId, Uuid, WorkflowId};
+use serde_json::Value;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
@@ -11,7 +12,7 @@ use super::Error;
 use super::rows::{ExecutionRow, Listed, ListedRow, Standing, StandingRow, StepRow, Stored};
 use crate::domain::run::StepRun;
 
-/// One execution with its steps, locked until the transaction ends.
+/// One execution with its steps but not their outputs, locked until the transaction ends.
 ///
 /// # Errors
 /// When the database refuses or a row is corrupt.
@@ -29,7 +30,7 @@ pub async fn lock(
     .await
 }
 
-/// One execution with its steps.
+/// One execution with its steps but not their outputs.
 ///
 /// # Errors
 /// When the database refuses or a row is corrupt.
@@ -102,6 +103,35 @@ async fn steps(
         .into_iter()
         .map(StepRun::try_from)
         .collect::<Result<_, _>>()?)
+}
+
+/// Reads the outputs of some of an execution's steps, by their places.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn read_outputs(
+    connection: &mut PgConnection,
+    stored: &mut Stored,
+    places: &[usize],
+) -> Result<(), Error> {
+    let wanted = places.iter().filter_map(|place| i32::try_from(*place).ok());
+    let wanted: Vec<_> = wanted.collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let outputs: Vec<(i32, Value)> = sqlx::query_as(include_str!("queries/step_run/outputs.sql"))
+        .bind(stored.run.tenant.uuid())
+        .bind(stored.run.id.uuid())
+        .bind(wanted)
+        .fetch_all(connection)
+        .await?;
+    for (place, output) in outputs {
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        if let Some(step) = stored.run.steps.get_mut(place) {
+            step.output = Some(output);
+        }
+    }
+    Ok(())
 }
 
 /// The execution that a request_id started, with its steps.

@@ -30,6 +30,8 @@ pub struct Programs {
     pub subject: Template,
     /// What its output or artifact is made from, besides the work of an agent.
     pub sources: Sources,
+    /// The steps that any of its expressions reads, by index.
+    pub reads: Vec<usize>,
     /// APPROVAL: one line for people.
     pub title: Template,
     /// APPROVAL: more for people.
@@ -67,7 +69,17 @@ impl<'a> Compiler<'a> {
         // An agent works on the input, so it is not handed on as it is, but its makers are known.
         let given = made_of.given;
         made_of.extend(&input.references());
+        let title = self.config(index, step, "title");
+        let description = self.config(index, step, "description");
+        let mut all = made_of.clone();
+        for read in [title.references(), description.references()] {
+            all.extend(&read);
+        }
+        if let Some(when) = &when {
+            all.extend(when.references());
+        }
         Programs {
+            reads: self.indexes(&all),
             when,
             input,
             outputs,
@@ -76,8 +88,8 @@ impl<'a> Compiler<'a> {
                 steps: self.indexes(&made_of),
                 given,
             },
-            title: self.config(index, step, "title"),
-            description: self.config(index, step, "description"),
+            title,
+            description,
         }
     }
 

@@ -1,4 +1,5 @@
--- The steps that a transition changed, or all of them at the start.
+-- The steps that a transition changed, or all of them at the start. A transition does not read every
+-- output, and none is ever taken back.
 insert into step_run
     (execution_id, tenant_id, step_id, position, state, attempt, agent_id, produced_by, error, note,
      output, approval_id, approved_digest, start_time, end_time, retry_time)
@@ -12,6 +13,6 @@ from jsonb_to_recordset($3) as step (
 on conflict (execution_id, step_id) do update
 set state = excluded.state, attempt = excluded.attempt, agent_id = excluded.agent_id,
     produced_by = excluded.produced_by, error = excluded.error, note = excluded.note,
-    output = excluded.output, approval_id = excluded.approval_id,
+    output = coalesce(excluded.output, step_run.output), approval_id = excluded.approval_id,
     approved_digest = excluded.approved_digest, start_time = excluded.start_time,
     end_time = excluded.end_time, retry_time = excluded.retry_time
