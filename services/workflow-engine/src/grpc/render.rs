@@ -1,9 +1,11 @@
 //! Executions, approvals and history on the wire.
 
 use chrono::{DateTime, Utc};
+use prost::Message as _;
 use prost_types::Timestamp;
 use reeve_contracts::event::v1 as event;
 use reeve_contracts::workflow::v1 as wire;
+use reeve_runtime::answer::ANSWER_BYTES;
 use serde_json::{Value, json};
 
 use super::render_definition::step_type;
@@ -18,9 +20,6 @@ use crate::domain::state::{ApprovalState, ExecutionState, Priority, StepState};
 use crate::operations::engine::Planned;
 use crate::operations::read::{Diagnosis, Seen};
 use crate::storage::rows::{Chained, Listed, Stored};
-
-/// Bytes that the outputs of one answer may take, which has more in it.
-const OUTPUT_BYTES: usize = 1_536 * 1_024;
 
 /// An execution.
 pub fn execution(stored: Stored, planned: &Planned) -> wire::Execution {
@@ -70,18 +69,16 @@ fn with(stored: Stored, digest: &Digest, awaits_people: bool) -> wire::Execution
 
 /// An execution and its progress.
 pub fn seen(seen: Seen) -> wire::GetExecutionResponse {
-    let status = status(&seen);
-    let Seen {
-        stored, planned, ..
-    } = seen;
-    let execution = execution(stored, &planned);
+    let execution = execution(seen.stored.clone(), &seen.planned);
+    let room = ANSWER_BYTES.saturating_sub(execution.encoded_len());
+    let status = status(&seen, room);
     wire::GetExecutionResponse {
         execution: Some(execution),
         status: Some(status),
     }
 }
 
-fn status(seen: &Seen) -> wire::ExecutionStatus {
+fn status(seen: &Seen, room: usize) -> wire::ExecutionStatus {
     let run = &seen.stored.run;
     let plan = &seen.planned.plan;
     let ids = plan
@@ -104,7 +101,7 @@ fn status(seen: &Seen) -> wire::ExecutionStatus {
         estimated_end_time: time(seen.estimated_end),
         metrics: fields(Some(metrics(run, plan, seen.now))),
         counts: Some(counts(run)),
-        steps: steps(seen),
+        steps: steps(seen, room),
     }
 }
 
@@ -146,22 +143,18 @@ fn counts(run: &Run) -> wire::StepCounts {
 }
 
 /// Every step; with the outputs that were read, as long as they fit into the answer.
-fn steps(seen: &Seen) -> Vec<wire::StepStatus> {
-    let mut room = OUTPUT_BYTES;
+fn steps(seen: &Seen, mut room: usize) -> Vec<wire::StepStatus> {
     let mut rendered = Vec::new();
-    for index in 0..seen.stored.run.steps.len() {
+    for (index, run) in seen.stored.run.steps.iter().enumerate() {
         let mut status = step(seen, index);
-        let size = status
-            .output
-            .as_ref()
-            .map_or(0, prost::Message::encoded_len);
-        match room.checked_sub(size) {
+        match room.checked_sub(status.encoded_len()) {
             Some(left) => room = left,
-            None => {
-                status.output = None;
-                status.output_omitted = true;
-            }
+            None => status.output = None,
         }
+        let has_output = run.state == StepState::Completed && seen.wanted.contains(&index);
+        // An empty output is left out without being omitted.
+        let is_empty = run.output.as_ref().is_some_and(|it| *it == json!({}));
+        status.output_omitted = has_output && status.output.is_none() && !is_empty;
         rendered.push(status);
     }
     rendered

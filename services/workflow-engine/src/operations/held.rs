@@ -14,7 +14,7 @@ use crate::domain::run::Run;
 use crate::domain::writes::Writes;
 use crate::error::Error;
 use crate::storage::rows::Stored;
-use crate::storage::{executions, save};
+use crate::storage::{executions, save, wakefulness};
 
 /// Changes made through it are written at once and take effect with [`Held::commit`].
 pub(super) struct Held<'a> {
@@ -40,7 +40,7 @@ impl<'a> Held<'a> {
         let (workflow, version) = (stored.run.workflow_id, stored.run.version);
         let planned = engine.plan(&mut tx, tenant, workflow, version).await?;
         let needed = planned.plan.needed_by(&stored.run);
-        executions::read_outputs(&mut tx, &mut stored, &needed).await?;
+        executions::read_outputs(&mut tx, &mut stored, &needed, None).await?;
         Ok(Some(Self {
             engine,
             tx,
@@ -104,7 +104,12 @@ impl<'a> Held<'a> {
     }
 
     /// Makes the changes durable and wakes who waits for them.
-    pub(super) async fn commit(self) -> Result<(Stored, Arc<Planned>), Error> {
+    pub(super) async fn commit(mut self) -> Result<(Stored, Arc<Planned>), Error> {
+        if cfg!(debug_assertions) && self.changed {
+            let run = &self.stored.run;
+            let asleep = wakefulness::is_asleep(&mut self.tx, run.tenant, run.id).await?;
+            assert!(!asleep, "nothing would ever wake execution {}", run.id);
+        }
         self.tx.commit().await?;
         if self.changed {
             self.engine.changed(self.stored.run.id, self.has_commands);

@@ -18,6 +18,9 @@ use crate::storage::rows::{Chained, Listed, Published, Standing, Stored};
 use crate::storage::workflows::{self, Which};
 use crate::storage::{self, approvals, executions, history, wakefulness};
 
+/// Bytes of outputs that one look reads; an answer holds no more.
+const OUTPUT_BYTES: i64 = 3 << 20;
+
 /// An execution with what its status needs.
 #[derive(Debug)]
 pub struct Seen {
@@ -25,6 +28,8 @@ pub struct Seen {
     pub stored: Stored,
     /// Its plan.
     pub planned: Arc<Planned>,
+    /// The steps whose outputs were asked for, of which the first were read.
+    pub wanted: Vec<usize>,
     /// The newest attempts' tasks.
     pub tasks: Tasks,
     /// When it will probably end.
@@ -127,7 +132,8 @@ impl Engine {
             .plan(&mut tx, tenant, run.workflow_id, run.version)
             .await?;
         let wanted = outputs.of(&planned.plan);
-        executions::read_outputs(&mut tx, &mut stored, &wanted).await?;
+        let bound = Some(OUTPUT_BYTES);
+        executions::read_outputs(&mut tx, &mut stored, &wanted, bound).await?;
         let run = &stored.run;
         let tasks = executions::tasks_of(&mut tx, tenant, id).await?;
         let now = self.now();
@@ -141,6 +147,7 @@ impl Engine {
         Ok(Seen {
             stored,
             planned,
+            wanted,
             tasks,
             estimated_end,
             now,

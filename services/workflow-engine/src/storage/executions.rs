@@ -105,7 +105,8 @@ async fn steps(
         .collect::<Result<_, _>>()?)
 }
 
-/// Reads the outputs of some of an execution's steps, by their places.
+/// Reads the outputs of some of an execution's steps, by their places; where there is a bound, the
+/// first that together stay within so many bytes.
 ///
 /// # Errors
 /// When the database refuses.
@@ -113,18 +114,25 @@ pub async fn read_outputs(
     connection: &mut PgConnection,
     stored: &mut Stored,
     places: &[usize],
+    bound: Option<i64>,
 ) -> Result<(), Error> {
     let wanted = places.iter().filter_map(|place| i32::try_from(*place).ok());
     let wanted: Vec<_> = wanted.collect();
     if wanted.is_empty() {
         return Ok(());
     }
-    let outputs: Vec<(i32, Value)> = sqlx::query_as(include_str!("queries/step_run/outputs.sql"))
+    let query = match bound {
+        Some(_) => include_str!("queries/step_run/outputs_within.sql"),
+        None => include_str!("queries/step_run/outputs.sql"),
+    };
+    let mut query = sqlx::query_as::<_, (i32, Value)>(query)
         .bind(stored.run.tenant.uuid())
         .bind(stored.run.id.uuid())
-        .bind(wanted)
-        .fetch_all(connection)
-        .await?;
+        .bind(wanted);
+    if let Some(bound) = bound {
+        query = query.bind(bound);
+    }
+    let outputs = query.fetch_all(connection).await?;
     for (place, output) in outputs {
         let place = usize::try_from(place).unwrap_or(usize::MAX);
         if let Some(step) = stored.run.steps.get_mut(place) {

@@ -186,6 +186,29 @@ async fn a_command_waits_until_task_queue_is_back() {
     world.finish().await;
 }
 
+#[tokio::test]
+async fn replicas_share_the_commands() {
+    let world = World::with_queue(&[]).await;
+    world.publish(workflow("w", vec![task("a", &[])])).await;
+    let start = || {
+        world.start_with(wire::StartExecutionRequest {
+            workflow_name: "w".into(),
+            ..Default::default()
+        })
+    };
+    for started in futures::future::join_all((0..20).map(|_| start())).await {
+        started.expect("it starts");
+    }
+    // Beside the service's own loop.
+    let relays = (0..4).map(|_| world.engine.relay_commands());
+    for relayed in futures::future::join_all(relays).await {
+        relayed.expect("relayed");
+    }
+    eventually(|| async { commands(&world).await == 0 }).await;
+    assert_eq!(world.queue.asked(), 20);
+    world.finish().await;
+}
+
 /// One execution's rows cannot be read any more: by its input, or by its definition.
 #[tokio::test]
 async fn an_execution_that_cannot_go_on_fails_and_keeps_nobody() {

@@ -53,16 +53,21 @@ async fn a_failed_step_is_tried_again_until_its_attempts_are_used_up() {
         ),
         ("TASK_FAILED", "BROKEN", "a")
     );
+    let metrics = reeve_wellknown::json_from_struct(status.metrics.expect("figures"));
     assert_eq!(
-        status.metrics,
-        crate::harness::fields(json!({
-            "attempts": 3, "retries": 2,
-            "elapsed_seconds": status.metrics.clone().and_then(|it| it.fields["elapsed_seconds"].kind.clone()).map(|kind| match kind {
-                prost_types::value::Kind::NumberValue(number) => number,
-                _ => 0.0,
-            }),
-            "waiting_for_people_seconds": 0,
-        }))
+        (
+            &metrics["attempts"],
+            &metrics["retries"],
+            &metrics["waiting_for_people_seconds"]
+        ),
+        (&json!(3), &json!(2), &json!(0))
+    );
+    // Two pauses of at least 16 ms each lie between its start and its end.
+    assert!(
+        metrics["elapsed_seconds"]
+            .as_f64()
+            .is_some_and(|it| it >= 0.03),
+        "{metrics}"
     );
     world.finish().await;
 }

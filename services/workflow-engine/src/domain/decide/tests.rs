@@ -55,6 +55,34 @@ fn definition(steps: Vec<Step>) -> Definition {
     }
 }
 
+/// What an entry says of its step.
+fn step_state(kind: EntryKind) -> Option<StepState> {
+    match kind {
+        EntryKind::StepStarted | EntryKind::StepLeaseLost => Some(StepState::Dispatched),
+        EntryKind::StepRunning => Some(StepState::Running),
+        EntryKind::StepCompleted => Some(StepState::Completed),
+        EntryKind::StepFailed => Some(StepState::Failed),
+        EntryKind::StepRetried => Some(StepState::WaitingRetry),
+        EntryKind::StepSkipped => Some(StepState::Skipped),
+        EntryKind::StepCancelled => Some(StepState::Cancelled),
+        EntryKind::ApprovalRequested => Some(StepState::WaitingApproval),
+        _ => None,
+    }
+}
+
+/// What an entry says of the run.
+fn run_state(kind: EntryKind) -> Option<ExecutionState> {
+    match kind {
+        EntryKind::ExecutionStarted | EntryKind::ExecutionResumed => Some(ExecutionState::Running),
+        EntryKind::ExecutionPaused => Some(ExecutionState::Paused),
+        EntryKind::ExecutionCompleted => Some(ExecutionState::Completed),
+        EntryKind::ExecutionFailed => Some(ExecutionState::Failed),
+        EntryKind::ExecutionCancelled => Some(ExecutionState::Cancelled),
+        EntryKind::ExecutionTimedOut => Some(ExecutionState::Timeout),
+        _ => None,
+    }
+}
+
 /// An execution in memory, with what storage would keep of it.
 struct Play {
     plan: Plan,
@@ -170,6 +198,27 @@ impl Play {
                 .map(|entry| (entry.kind, entry.step_id, entry.attempt)),
         );
         self.assert_wakeful();
+        self.assert_told();
+    }
+
+    /// What the history tells is where the run stands. A task that was told to stop is not told of
+    /// before it has.
+    fn assert_told(&self) {
+        for (index, step) in self.plan.steps().iter().enumerate() {
+            let of = self.history.iter().filter(|(_, id, _)| *id == step.id);
+            let told = of.filter_map(|(kind, ..)| step_state(*kind)).next_back();
+            let told = told.unwrap_or(StepState::Pending);
+            let stands = self.run.steps[index].state;
+            let stopping = stands == StepState::Cancelling && told.is_in_flight();
+            assert!(
+                told == stands || stopping,
+                "{}: {told:?}, {stands:?}",
+                step.id
+            );
+        }
+        let told = self.history.iter();
+        let told = told.filter_map(|(kind, ..)| run_state(*kind)).next_back();
+        assert_eq!(told, Some(self.run.state));
     }
 
     /// What the view execution_without_wake_source asserts of rows.
