@@ -75,9 +75,12 @@ pub enum Error {
         /// The artifact's digest.
         digest: String,
     },
-    /// Reading a definition panicked.
-    #[error("reading a definition panicked")]
+    /// Reading a definition or deciding panicked.
+    #[error("reading a definition or deciding panicked")]
     Panicked,
+    /// The process ends.
+    #[error("the process ends")]
+    Stopping,
     /// Applying an event panicked, even the one that gives up.
     #[error("deciding about execution {0} panicked")]
     Poisoned(ExecutionId),
@@ -112,7 +115,10 @@ impl Error {
             Self::Database(error) | Self::Events(reeve_events::Error::Database(error)) => {
                 is_refusal(error)
             }
-            Self::Corrupt(_) | Self::CorruptDefinition { .. } | Self::Poisoned(_) => true,
+            Self::Corrupt(_)
+            | Self::CorruptDefinition { .. }
+            | Self::Panicked
+            | Self::Poisoned(_) => true,
             Self::TaskQueue(fault) => match fault.code() {
                 Code::InvalidArgument
                 | Code::NotFound
@@ -131,7 +137,7 @@ impl Error {
             },
             Self::NotFound { .. } => true,
             Self::Events(_)
-            | Self::Panicked
+            | Self::Stopping
             | Self::Invalid(_)
             | Self::DefinitionInvalid(..)
             | Self::RequestIdReused(_)
@@ -159,6 +165,11 @@ impl Error {
                 tracing::error!(error = %self, "an operation failed");
                 Fault::internal()
             }
+            Self::Stopping => Fault::unavailable(
+                Reason::Draining,
+                "the server is shutting down",
+                std::time::Duration::from_secs(1),
+            ),
             Self::TaskQueue(fault) | Self::Invalid(fault) => fault,
             Self::NotFound { kind, name } => Fault::not_found(kind, name),
             Self::DefinitionInvalid(defects, others) => {

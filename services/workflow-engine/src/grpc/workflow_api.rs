@@ -101,7 +101,7 @@ impl WorkflowService for WorkflowApi {
         let (definition, mut faults) = parse_definition::definition(workflow);
         let digest = definition.digest();
         let compiled = away(move || Plan::compile(definition)).await;
-        let compiled = compiled.map_err(|_| Fault::internal())?;
+        let compiled = compiled.map_err(Error::classify)?;
         faults.extend(compiled.err().unwrap_or_default());
         let valid = faults.is_empty();
         Ok(Response::new(wire::ValidateWorkflowResponse {

@@ -98,8 +98,7 @@ impl Engine {
 
 async fn compile(draft: Draft) -> Result<Definition, Error> {
     let (definition, mut defects) = draft.read;
-    let compiled = away(move || Plan::compile(definition)).await;
-    let compiled = compiled.map_err(|_| Error::Panicked)?;
+    let compiled = away(move || Plan::compile(definition)).await?;
     let definition = compiled.map_err(|found| defects.extend(found));
     if defects.is_empty() {
         draft.violations.finish()?;

@@ -107,7 +107,7 @@ impl Engine {
         version: i32,
     ) -> Result<Arc<Planned>, Error> {
         match self.plan(connection, tenant, workflow, version).await {
-            Err(Error::CorruptDefinition { .. }) => {}
+            Err(Error::CorruptDefinition { .. } | Error::Panicked) => {}
             plan => return plan,
         }
         let which = Which::Id(workflow);
@@ -118,11 +118,21 @@ impl Engine {
     }
 }
 
-/// Does work that may take time away from the threads that serve calls. An error is a panic.
+/// Does work that may take time away from the threads that serve calls.
+///
+/// # Errors
+/// [`Error::Panicked`], or [`Error::Stopping`] when the process ends before the work began.
 pub(crate) async fn away<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, tokio::task::JoinError> {
-    tokio::task::spawn_blocking(work).await
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| {
+        if error.is_panic() {
+            Error::Panicked
+        } else {
+            Error::Stopping
+        }
+    })
 }
 
 /// A published version, compiled.
@@ -150,21 +160,19 @@ impl Plans {
             return Ok(planned);
         }
         let definition = published.definition.clone();
-        let compiled = away(move || Plan::of_published(definition)).await;
-        let plan = compiled
-            .unwrap_or_else(|_| Err(Vec::new()))
-            .map_err(|defects| {
-                let first = defects.into_iter().next();
-                Error::CorruptDefinition {
-                    workflow: format!(
-                        "{} version {}",
-                        published.definition.name, published.version
-                    ),
-                    first: first
-                        .map(|it| format!("{}: {}", it.field, it.description))
-                        .unwrap_or_default(),
-                }
-            })?;
+        let compiled = away(move || Plan::of_published(definition)).await?;
+        let plan = compiled.map_err(|defects| {
+            let first = defects.into_iter().next();
+            Error::CorruptDefinition {
+                workflow: format!(
+                    "{} version {}",
+                    published.definition.name, published.version
+                ),
+                first: first
+                    .map(|it| format!("{}: {}", it.field, it.description))
+                    .unwrap_or_default(),
+            }
+        })?;
         let planned = Arc::new(Planned { published, plan });
         let mut plans = self.lock();
         if plans.len() >= PLAN_LIMIT {

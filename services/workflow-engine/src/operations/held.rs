@@ -6,7 +6,7 @@ use std::sync::Arc;
 use reeve_ids::{ExecutionId, TenantId};
 use reeve_postgres::Tx;
 
-use super::engine::{Author, Engine, Planned};
+use super::engine::{Author, Engine, Planned, away};
 use super::publish;
 use crate::domain::decide::{Circumstances, Ending, decide, give_up};
 use crate::domain::event::Event;
@@ -129,7 +129,7 @@ pub(super) async fn decide_safely(
 ) -> Result<Writes, Error> {
     let id = run.id;
     let (plan, circumstances, mut attempt) = (Arc::clone(planned), at.clone(), run.clone());
-    let decided = tokio::task::spawn_blocking(move || {
+    let decided = away(move || {
         let writes = decide(&plan.plan, &mut attempt, event, &circumstances);
         writes.map(|writes| (writes, attempt))
     });
@@ -139,11 +139,12 @@ pub(super) async fn decide_safely(
             Ok(writes)
         }
         Ok(Err(refusal)) => Err(Error::Refused { id, refusal }),
-        Err(_) => {
+        Err(Error::Panicked) => {
             engine.counters.poisoned.inc();
             tracing::error!(execution = %id, "deciding panicked; the execution is failed");
             let given_up = AssertUnwindSafe(|| give_up(&planned.plan, run, at, Ending::Orderly));
             catch_unwind(given_up).map_err(|_| Error::Poisoned(id))
         }
+        Err(error) => Err(error),
     }
 }
