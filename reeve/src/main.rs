@@ -16,6 +16,9 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+/// Exit status for a wrong command line or configuration, as EX_USAGE.
+const USAGE: u8 = 64;
+
 /// How long threads that block may go on when everything else has ended.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 

@@ -1,7 +1,9 @@
 //! A database per test. Migrations run once per server and set of schemas, into a template; a test
 //! gets a copy, which takes some twenty milliseconds.
 
+use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use reeve_postgres::{AppPassword, Database, DatabaseConfig, Schema, migrate};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
@@ -11,6 +13,9 @@ use crate::{TestPostgres, postgres};
 
 /// One key for all templates: making one also makes roles, which all databases of a server share.
 const TEMPLATE_LOCK: i64 = 0x7265_6576_6574_706C;
+
+/// How long a test's end waits for its database to go.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// A migrated database that no other test sees, dropped with this value.
 #[derive(Debug)]
@@ -83,10 +88,14 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     /// Best effort, on a thread of its own because dropping cannot wait for the test's runtime. A
-    /// process's own server goes away anyway, but until then the copies fill its memory.
+    /// process's own server goes away anyway, but until then the copies fill its memory. A connection
+    /// of the test that is about to log in, and which only the test's runtime can drive, holds the
+    /// database until it is dropped or times out: it is not waited for beyond `GRACE`.
     fn drop(&mut self) {
         let (url, name) = (self.server.admin_url("postgres"), self.name.clone());
-        let dropping = thread::spawn(move || {
+        let (done, dropped) = mpsc::channel::<()>();
+        thread::spawn(move || {
+            let _done = done;
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
@@ -98,7 +107,7 @@ impl Drop for TestDatabase {
                 }
             });
         });
-        let _ = dropping.join();
+        let _ = dropped.recv_timeout(GRACE);
     }
 }
 

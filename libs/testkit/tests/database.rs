@@ -1,9 +1,7 @@
 //! Databases are copies of a template and see nothing of each other.
 
-use std::collections::BTreeSet;
-
 use reeve_postgres::Schema;
-use reeve_testkit::{TestDatabase, redis};
+use reeve_testkit::{TestDatabase, eventually, redis};
 use sqlx::{Connection as _, PgConnection};
 
 fn schema() -> Schema {
@@ -55,13 +53,12 @@ async fn a_database_is_gone_after_its_test() {
     // A connection left open does not keep it.
     let _open = gone.admin().await;
     drop(gone);
-    let query = sqlx::query_scalar("select datname from pg_database");
-    let names: Vec<String> = query.fetch_all(&mut kept.admin().await).await.unwrap();
-    let names: BTreeSet<_> = names.into_iter().collect();
-    assert!(
-        names.contains(kept.name()) && !names.contains(&name),
-        "{names:?}"
-    );
+    eventually(|| async {
+        let query = sqlx::query_scalar("select datname from pg_database");
+        let names: Vec<String> = query.fetch_all(&mut kept.admin().await).await.unwrap();
+        names.contains(&kept.name().to_owned()) && !names.contains(&name)
+    })
+    .await;
 }
 
 #[tokio::test]

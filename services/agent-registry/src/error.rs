@@ -13,9 +13,6 @@ pub enum Error {
     /// The database refused or is away.
     #[error(transparent)]
     Database(#[from] reeve_postgres::Error),
-    /// The connection broke at the commit: what the operation wrote may be there.
-    #[error("the connection broke at the commit")]
-    Uncertain(#[source] sqlx::Error),
     /// A stored row makes no sense.
     #[error(transparent)]
     Corrupt(#[from] storage::rows::Corrupt),
@@ -143,11 +140,6 @@ impl From<Error> for Fault {
             Error::Database(error) | Error::Events(reeve_events::Error::Database(error)) => {
                 database(&error)
             }
-            Error::Uncertain(_) => Self::new(
-                Code::DeadlineExceeded,
-                Reason::DeadlinePassed,
-                "the database did not confirm the commit; the change may have been made",
-            ),
             Error::Corrupt(_) | Error::Events(_) | Error::Leases(_) => internal(&error),
             Error::NotFound { kind, id } => Self::not_found(kind, id),
             Error::Exists { kind, name } => Self::already_exists(kind, name),

@@ -76,15 +76,10 @@ impl Context {
         self.clock.now()
     }
 
-    /// Writes the events, commits, and makes the relay run. A connection that breaks in between says
-    /// nothing of whether the commit was made.
+    /// Writes the events, commits, and makes the relay run.
     pub async fn commit(&self, mut tx: Tx, events: Vec<NewEvent>) -> Result<(), Error> {
         reeve_events::append(&mut tx, SERVICE, events).await?;
-        let committed = tx.commit().await.map_err(reeve_postgres::Error::from);
-        committed.map_err(|error| match error {
-            reeve_postgres::Error::Unavailable(cause) => Error::Uncertain(cause),
-            refused => Error::Database(refused),
-        })?;
+        tx.commit().await?;
         self.wake.notify();
         Ok(())
     }

@@ -166,23 +166,27 @@ impl Agents {
             capability: capability.to_owned(),
             ..AgentFilter::default()
         };
-        let message = ListAgentsRequest {
+        let mut message = ListAgentsRequest {
             filter: Some(filter),
             page_size: 1_000,
             ..Default::default()
         };
-        let mut request = self.peer.request(tenant, message);
-        request.set_timeout(PATIENCE);
-        let answer = AgentServiceClient::new(self.peer.channel())
-            .list_agents(request)
-            .await;
-        let agents = answer.map_err(|status| away(&status))?.into_inner().agents;
-        Ok(Arc::new(
-            agents
-                .iter()
-                .filter_map(|agent| agent.id.parse().ok())
-                .collect(),
-        ))
+        let mut agents = Vec::new();
+        // A page ends where it would outgrow a message, so even a small fleet may have several.
+        loop {
+            let mut request = self.peer.request(tenant, message.clone());
+            request.set_timeout(PATIENCE);
+            let answer = AgentServiceClient::new(self.peer.channel())
+                .list_agents(request)
+                .await;
+            let page = answer.map_err(|status| away(&status))?.into_inner();
+            let ids = page.agents.iter().map(|agent| agent.id.parse::<AgentId>());
+            agents.extend(ids.flatten());
+            if page.next_page_token.is_empty() {
+                return Ok(Arc::new(agents));
+            }
+            message.page_token = page.next_page_token;
+        }
     }
 
     /// Forgets an agent of which something has changed.

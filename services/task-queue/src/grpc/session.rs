@@ -16,7 +16,7 @@ use reeve_contracts::task::v1 as proto;
 use reeve_contracts::task::v1::work_request::Message as Said;
 use reeve_contracts::task::v1::work_response::Message as Say;
 use reeve_events::Actor;
-use reeve_status::{Code, Fault, Reason, Violations};
+use reeve_status::{Fault, Reason, Violations};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
