@@ -36,7 +36,7 @@ impl DatabaseConfig {
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if !self.url.starts_with("postgres://") && !self.url.starts_with("postgresql://") {
-            problems.push("database.url must begin with postgres:// or postgresql://".to_owned());
+            problems.push("database.url: must begin with postgres:// or postgresql://".to_owned());
         }
         for (key, value) in [
             ("max_connections", u64::from(self.max_connections)),

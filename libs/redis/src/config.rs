@@ -41,7 +41,10 @@ impl RedisConfig {
     /// Every problem of this section, each with its key.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if let Err(error) = Client::open(self.url.as_str()) {
+        if self.url.starts_with("rediss") {
+            let right = "redis.url: must be redis://, since TLS to Redis is not supported yet";
+            problems.push(right.to_owned());
+        } else if let Err(error) = Client::open(self.url.as_str()) {
             problems.push(format!("redis.url: {}", error.category()));
         }
         // A brace in the prefix would become the hash tag of every key.

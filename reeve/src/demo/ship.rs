@@ -200,6 +200,10 @@ async fn status<W: Write>(stage: &Stage<'_, W>, execution_id: &str) -> Result<Ex
     answered.status.context("no status came back")
 }
 
+fn has_just_failed(state: StepState) -> bool {
+    matches!(state, StepState::WaitingRetry | StepState::Failed)
+}
+
 fn show<W: Write>(
     stage: &mut Stage<'_, W>,
     status: &ExecutionStatus,
@@ -221,7 +225,8 @@ fn show<W: Write>(
         if let Some(error) = step
             .error
             .as_ref()
-            .filter(|error| !error.message.is_empty())
+            // A step that is tried again keeps its last error, which has been told by then.
+            .filter(|error| !error.message.is_empty() && has_just_failed(now.0))
         {
             line.push_str(&format!(": {} {}", error.code, error.message));
         } else if !step.note.is_empty() {

@@ -11,6 +11,7 @@ use serde_json::{Value as Json, json};
 
 use crate::client::output::table;
 use crate::client::session::{Service, Session};
+use crate::client::text::visible_lines;
 
 /// How long the demo waits for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -48,9 +49,10 @@ impl<'a, W: Write> Stage<'a, W> {
         Ok(writeln!(self.out, "\n{text}")?)
     }
 
-    /// Says something.
+    /// Says something. Some of it comes from agents, so nothing in it reaches the terminal as more
+    /// than text.
     pub fn say(&mut self, text: impl AsRef<str>) -> Result<()> {
-        Ok(writeln!(self.out, "   {}", text.as_ref())?)
+        Ok(writeln!(self.out, "   {}", visible_lines(text.as_ref()))?)
     }
 
     /// Notes a result for the table at the end.

@@ -125,6 +125,9 @@ pub enum CostVerb {
         /// Only this project.
         #[arg(long, default_value = "")]
         project: String,
+        /// Which part of the sums.
+        #[command(flatten)]
+        page: Page,
     },
 }
 
@@ -249,9 +252,12 @@ pub async fn budget(session: &Session, verb: BudgetVerb, out: &mut impl Write) -
 
 /// Does what was asked of costs.
 pub async fn cost(session: &Session, verb: CostVerb, out: &mut impl Write) -> Result<()> {
-    let CostVerb::Summary { by, project } = verb;
+    let CostVerb::Summary { by, project, page } = verb;
     let dimension = format!("COST_DIMENSION_{by:?}").to_uppercase();
-    let request = input::message(json!({"dimension": dimension, "projectId": project}))?;
+    let request = input::message(json!({
+        "dimension": dimension, "projectId": project,
+        "pageSize": page.page_size, "pageToken": page.page_token,
+    }))?;
     let found = call!(
         session,
         Finance,
