@@ -208,7 +208,7 @@ pub(crate) mod tests {
 
     #[test]
     fn no_two_folders_share_a_stand_in() {
-        let paths = ["/root/a-b", "/root/a/b", "/root/a%2Fb", "/root-a/b"];
+        let paths = ["/srv/a-b", "/srv/a/b", "/srv/a%2Fb", "/srv-a/b"];
         let names: std::collections::BTreeSet<_> =
             paths.iter().map(|path| stand_in(Path::new(path))).collect();
         assert_eq!(names.len(), paths.len(), "{names:?}");

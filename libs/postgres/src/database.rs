@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reeve_ids::TenantId;
-use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
+use crate::begin::begin;
 use crate::{DatabaseConfig, Error, Schema, Tx};
 
 const AWAY: &str = "PostgreSQL does not answer";
@@ -46,7 +47,7 @@ impl Database {
             PgPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(Duration::from_millis(config.acquire_timeout_ms))
-                // A round trip for every acquire; a broken connection shows in the statement.
+                // A round trip for every acquire; a broken connection shows in the begin.
                 .test_before_acquire(false)
         };
         Ok(Self {
@@ -62,8 +63,8 @@ impl Database {
     /// When PostgreSQL cannot be reached; nothing was written.
     pub async fn tenant(&self, tenant: TenantId) -> Result<Tx, Error> {
         // A typed id cannot carry SQL.
-        let begin = format!("BEGIN; SET LOCAL reeve.tenant = '{tenant}'");
-        Ok(Tx(self.requests.begin_with(AssertSqlSafe(begin)).await?))
+        let statement = format!("BEGIN; SET LOCAL reeve.tenant = '{tenant}'");
+        begin(&self.requests, AssertSqlSafe(statement).into_sql_str()).await
     }
 
     /// Begins a transaction that sees all tenants, for loops and batched paths.
@@ -71,15 +72,15 @@ impl Database {
     /// # Errors
     /// When PostgreSQL cannot be reached; nothing was written.
     pub async fn internal(&self) -> Result<Tx, Error> {
-        Ok(Tx(self.internal.begin().await?))
+        self.internal_with("BEGIN").await
     }
 
     /// As [`Database::internal`], begun by statements that also set what holds in it alone.
     ///
     /// # Errors
     /// When PostgreSQL cannot be reached; nothing was written.
-    pub async fn internal_with(&self, begin: &'static str) -> Result<Tx, Error> {
-        Ok(Tx(self.internal.begin_with(begin).await?))
+    pub async fn internal_with(&self, statement: &'static str) -> Result<Tx, Error> {
+        begin(&self.internal, statement.into_sql_str()).await
     }
 
     /// Connections that see all tenants, for single statements without a transaction block.

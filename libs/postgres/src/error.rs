@@ -90,8 +90,9 @@ impl Error {
             "40001" | "40P01" => Self::Conflict(error),
             "55P03" | "57014" => Self::Timeout(error),
             "P0001" => Self::Raised { message },
-            // Connection exceptions, too many connections, and a server that starts or stops.
-            "53300" | "57P01" | "57P02" | "57P03" => Self::Unavailable(error),
+            // Connection exceptions, too many connections, a transaction that stood still for too long,
+            // and a server that starts or stops.
+            "25P03" | "53300" | "57P01" | "57P02" | "57P03" => Self::Unavailable(error),
             _ if state.starts_with("08") => Self::Unavailable(error),
             _ => Self::Other(error),
         }

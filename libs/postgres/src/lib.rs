@@ -4,6 +4,7 @@
 //! ([`Database::tenant`]) or, for loops and batched paths, one that sees all of them
 //! ([`Database::internal`]). Row-level security backs what every query says by itself.
 
+mod begin;
 mod config;
 mod database;
 mod error;

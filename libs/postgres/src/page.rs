@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reeve_status::{Code, Fault, Reason};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 const DEFAULT_SIZE: i64 = 50;
@@ -50,12 +51,24 @@ pub fn decode<Key: DeserializeOwned>(
     if token.is_empty() {
         return Ok(None);
     }
+    // No key that this made holds NUL, which PostgreSQL refuses in a text.
     let parsed = URL_SAFE_NO_PAD
         .decode(token)
         .ok()
-        .and_then(|json| serde_json::from_slice::<Token<Key>>(&json).ok())
+        .and_then(|json| serde_json::from_slice::<Value>(&json).ok())
+        .filter(|json| !holds_nul(json))
+        .and_then(|json| serde_json::from_value::<Token<Key>>(json).ok())
         .filter(|parsed| parsed.filter == fingerprint(filter));
     parsed.map(|parsed| Some(parsed.key)).ok_or_else(invalid)
+}
+
+fn holds_nul(json: &Value) -> bool {
+    match json {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(members) => members.values().any(holds_nul),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 fn invalid() -> Fault {
@@ -113,6 +126,15 @@ mod tests {
             let fault = decode::<i32>(token, &filter).unwrap_err();
             assert_eq!(fault.reason(), Reason::PageTokenInvalid);
             assert_eq!(fault.violations()[0].field, "page_token");
+        }
+    }
+
+    #[test]
+    fn refuses_a_forged_key_that_no_text_column_takes() {
+        for key in ["a\0b", "\0"] {
+            let token = encode(&("2026", key), &"a");
+            let fault = decode::<(String, String)>(&token, &"a").unwrap_err();
+            assert_eq!(fault.reason(), Reason::PageTokenInvalid);
         }
     }
 

@@ -80,7 +80,7 @@ pub struct AgentRunArgs {
 /// Serves tasks until it is asked to stop, then finishes what runs and leaves the fleet in order.
 pub async fn run(session: &Session, args: &AgentRunArgs, halt: Halt) -> Result<()> {
     let lifeline = program::Lifeline::new().context("cannot start the watchdog")?;
-    let presence = presence::Presence::register(session, args).await?;
+    let presence = presence::Presence::register(session, args, &halt).await?;
     tracing::info!(agent_id = presence.agent_id(), "registered");
     let over = CancellationToken::new();
     let beats = presence.clone().beat(over.clone(), halt.clone());

@@ -44,10 +44,10 @@ struct Process {
 
 impl Presence {
     /// Registers, and reports ready at once, so that work may come.
-    pub async fn register(session: &Session, args: &AgentRunArgs) -> Result<Self> {
+    pub async fn register(session: &Session, args: &AgentRunArgs, halt: &Halt) -> Result<Self> {
         let channel = session.channel(Service::AgentRegistry)?;
         let registration = registration(args);
-        let process = announce(session, &channel, &registration)
+        let process = announce_patiently(session, &channel, &registration, halt)
             .await
             .context("cannot register the agent")?;
         let presence = Self(Arc::new(Shared {
@@ -245,6 +245,27 @@ async fn announce(
         epoch: registered.epoch,
         interval: interval.unwrap_or(Duration::from_secs(5)),
     })
+}
+
+/// Until the registry is there: an agent may be started before it, or while it restarts.
+async fn announce_patiently(
+    session: &Session,
+    channel: &Channel,
+    registration: &RegisterAgentRequest,
+    halt: &Halt,
+) -> Result<Process, Fault> {
+    loop {
+        match announce(session, channel, registration).await {
+            Err(fault) if fault.is_retryable() && !halt.stop.is_cancelled() => {
+                tracing::warn!(%fault, "cannot register; trying again");
+                tokio::select! {
+                    () = tokio::time::sleep(AGAIN) => {}
+                    () = halt.stop.cancelled() => return Err(fault),
+                }
+            }
+            ended => return ended,
+        }
+    }
 }
 
 fn bare(capability: &str) -> &str {

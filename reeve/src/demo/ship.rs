@@ -74,7 +74,7 @@ pub async fn ship<W: Write>(
         "reeve.workflow.v1.WorkflowService/GetHistory",
         &body,
     );
-    let tasks = json!({"filter": {"originResourceId": execution_id}});
+    let tasks = json!({"filter": {"originKind": "workflow", "originResourceId": execution_id}});
     stage.grpcurl(
         Service::TaskQueue,
         "reeve.task.v1.TaskService/ListTasks",

@@ -4,6 +4,7 @@ mod children;
 mod platform;
 pub mod ports;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -54,6 +55,9 @@ pub async fn up(args: &UpArgs, out: &mut impl std::io::Write) -> Result<()> {
     };
     // A terminal that is gone is no reason to leave without stopping what was started.
     let _ = platform.describe(out);
+    if std::io::stdin().is_terminal() {
+        let _ = writeln!(out, "Ctrl-C stops it all.");
+    }
     let ended = platform.run(&mut stop, out).await;
     if ended.is_ok() {
         let _ = writeln!(out, "everything that was started has stopped");

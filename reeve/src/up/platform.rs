@@ -129,7 +129,6 @@ impl Platform {
             "  source {}   gives a shell what clients need",
             self.home.env_file().display()
         )?;
-        writeln!(out, "Ctrl-C stops it all.")?;
         Ok(())
     }
 

@@ -98,8 +98,8 @@ pub enum Error {
     /// The caller grants what they do not hold.
     #[error("the caller does not hold {0:?}")]
     NotHeld(Vec<String>),
-    /// An agent asks for a person's key.
-    #[error("an agent makes no key of kind USER")]
+    /// An agent asks for a person's key, or for its end.
+    #[error("an agent makes and revokes no key of kind USER")]
     UserKeyByAgent,
     /// The credential opens nothing.
     #[error("the credential is not valid")]
@@ -160,7 +160,7 @@ impl From<Error> for Fault {
             Error::UserKeyByAgent => Self::new(
                 Code::PermissionDenied,
                 Reason::PrincipalForbidden,
-                "a person, not an agent, makes keys of kind USER",
+                "a person, not an agent, makes and revokes keys of kind USER",
             ),
             Error::CredentialInvalid => Self::new(
                 Code::Unauthenticated,

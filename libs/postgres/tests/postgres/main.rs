@@ -1,9 +1,14 @@
 //! Roles, tenant scope and error classification, on a real PostgreSQL.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
 use reeve_ids::{TenantId, Uuid};
 use reeve_postgres::sqlx::migrate::Migrator;
+use reeve_postgres::sqlx::types::chrono::{DateTime, Utc};
 use reeve_postgres::{Database, Error, Schema, sqlx};
-use reeve_testkit::TestDatabase;
+use reeve_testkit::{TestDatabase, eventually};
 
 static NOTES: Migrator = sqlx::migrate!("tests/postgres/migrations");
 
@@ -231,4 +236,58 @@ async fn a_schema_without_all_migrations_is_not_ready() {
     let edited = "update notes_j._migrations_later set checksum = ''";
     sqlx::raw_sql(edited).execute(&mut admin).await.unwrap();
     assert_eq!(test.connect(&old).check(&new).await, missing);
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_leaves_no_transaction_behind() {
+    let schema = schema("notes_left");
+    let test = TestDatabase::new(&[&schema]).await;
+    let database = test.connect(&schema);
+    let mut admin = test.admin().await;
+    let now = "select clock_timestamp()";
+    let rolled_back = "select count(*) > 0 from pg_stat_activity where state = 'idle'
+        and application_name = 'reeve/notes_left' and query = 'ROLLBACK' and query_start > $1";
+    let mut began: DateTime<Utc> = sqlx::query_scalar(now).fetch_one(&mut admin).await.unwrap();
+    drop(database.tenant(TenantId::new()).await.unwrap());
+    // The second caller leaves when its begin is under way, on the connection of the first.
+    for leaves in [false, true] {
+        eventually(|| async {
+            let mut admin = test.admin().await;
+            let query = sqlx::query_scalar::<_, bool>(rolled_back).bind(began);
+            query.fetch_one(&mut admin).await.unwrap()
+        })
+        .await;
+        if !leaves {
+            began = sqlx::query_scalar(now).fetch_one(&mut admin).await.unwrap();
+            let mut begin = pin!(database.tenant(TenantId::new()));
+            let begun = poll_fn(|context| Poll::Ready(begin.as_mut().poll(context).is_ready()));
+            assert!(!begun.await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn connections_that_broke_while_they_were_idle_cost_nobody_anything() {
+    let schema = schema("notes_cut");
+    let test = TestDatabase::new(&[&schema]).await;
+    let database = test.connect(&schema);
+    let tenant = TenantId::new();
+    let begun = several(&database, tenant).await;
+    drop(begun);
+    let mut admin = test.admin().await;
+    let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+        where datname = current_database() and application_name = 'reeve/notes_cut'";
+    let cut: i64 = sqlx::query_scalar(cut).fetch_one(&mut admin).await.unwrap();
+    assert!(cut > 1, "{cut} connections were cut");
+    add(&database, tenant, "after").await.unwrap();
+    assert_eq!(count(&database, tenant).await, 1);
+}
+
+/// Several transactions at once, so that the pool has as many connections.
+async fn several(database: &Database, tenant: TenantId) -> Vec<reeve_postgres::Tx> {
+    let mut begun = Vec::new();
+    for _ in 0..3 {
+        begun.push(database.tenant(tenant).await.unwrap());
+    }
+    begun
 }

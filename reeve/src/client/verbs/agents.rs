@@ -34,7 +34,7 @@ pub enum Verb {
     /// Make a program an agent: it gets each task as JSON on stdin and prints the result as JSON.
     #[command(after_help = crate::agent::CONTRACT)]
     Run(AgentRunArgs),
-    /// List agents, newest first.
+    /// List agents, oldest first.
     List {
         /// Only those that offer this capability.
         #[arg(long, default_value = "")]

@@ -46,7 +46,7 @@ pub enum Verb {
         #[arg(long = "permission", required = true)]
         permissions: Vec<String>,
     },
-    /// List keys, newest first.
+    /// List keys, oldest first.
     List(Page),
     /// Revoke a key for good.
     Revoke {

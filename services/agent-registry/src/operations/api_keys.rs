@@ -137,6 +137,10 @@ pub async fn revoke(context: &Context, caller: &Caller, id: ApiKeyId) -> Result<
     let mut key = api_keys::lock(&mut tx, tenant, id)
         .await?
         .ok_or_else(|| no_key(id))?;
+    // An agent could shut out everybody who has to approve what it wants.
+    if caller.principal.kind == PrincipalKind::Agent && key.kind == KeyKind::User {
+        return Err(Error::UserKeyByAgent);
+    }
     if key.revoke_time.is_some() {
         return Ok(key);
     }

@@ -99,6 +99,24 @@ async fn an_agent_makes_no_key_for_a_person() {
 }
 
 #[tokio::test]
+async fn an_agent_revokes_no_key_of_a_person() {
+    let world = World::start().await;
+    let agent = world.key("agent", &["*"]).await;
+    let mut identity = world.identity();
+    let person = identity
+        .create_api_key(world.ask(new_key("person", &["*"])))
+        .await
+        .unwrap()
+        .into_inner();
+    let request = RevokeApiKeyRequest {
+        api_key_id: person.api_key.unwrap().id,
+    };
+    let answer = identity.revoke_api_key(authorize(&agent, request)).await;
+    refused(answer, Code::PermissionDenied, Reason::PrincipalForbidden);
+    world.caller(&person.secret).await.expect("it still opens");
+}
+
+#[tokio::test]
 async fn keys_are_listed_masked_and_page() {
     let world = World::start().await;
     let mut secrets = Vec::new();

@@ -95,6 +95,10 @@ impl Watch {
         // Subscribed before the log is read, so that no growth is missed.
         let head = queue.shared.wake.head();
         let start = match cursor {
+            // A cursor ahead of the log is of a log that a restored backup has not got any more.
+            Some(cursor) if cursor > log.last_sequence().await.map_err(Error::from)? => {
+                return Err(expired());
+            }
             Some(cursor) => cursor,
             None => log.last_sequence().await.map_err(Error::from)?,
         };
@@ -187,11 +191,7 @@ impl Watch {
     fn check_gap(&mut self, events: &[Event]) -> Result<(), Fault> {
         let first = events.first().map_or(0, |event| event.sequence);
         if self.resumes && first > self.cursor + 1 {
-            return Err(Fault::new(
-                Code::OutOfRange,
-                Reason::CursorExpired,
-                "the events after this cursor are not kept any more; watch without a cursor",
-            ));
+            return Err(expired());
         }
         self.resumes = true;
         Ok(())
@@ -242,4 +242,12 @@ impl Watch {
         tx.commit().await?;
         Ok(tasks)
     }
+}
+
+fn expired() -> Fault {
+    Fault::new(
+        Code::OutOfRange,
+        Reason::CursorExpired,
+        "the events after this cursor are not there; watch without a cursor",
+    )
 }

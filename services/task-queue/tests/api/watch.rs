@@ -111,6 +111,27 @@ async fn a_watch_shows_what_its_filter_chooses_and_no_other_tenant() {
 }
 
 #[tokio::test]
+async fn a_cursor_of_another_log_is_refused() {
+    let world = World::start().await;
+    world.create(spec("lint")).await;
+    world.events(|events| events.len() == 1).await;
+    let request = proto::WatchTasksRequest {
+        cursor: "999999999".to_owned(),
+        ..Default::default()
+    };
+    // At once or as the stream's first word, as the service likes.
+    let status = match world.tasks().watch_tasks(world.ask(request)).await {
+        Ok(stream) => stream.into_inner().message().await.map(drop),
+        Err(status) => Err(status),
+    };
+    let fault = Fault::from(&status.expect_err("nothing was ever told at this cursor"));
+    assert_eq!(
+        (fault.code(), fault.reason()),
+        (Code::OutOfRange, Reason::CursorExpired)
+    );
+}
+
+#[tokio::test]
 async fn a_cursor_whose_events_are_gone_is_refused() {
     let world = World::start().await;
     for _ in 0..3 {
