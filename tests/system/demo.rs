@@ -23,7 +23,9 @@ struct Demo {
 impl Demo {
     fn start(home: &Path, log: &Path) -> Self {
         let file = File::create(log).expect("a log");
-        let child = Command::new(REEVE)
+        // A demo below nohup rightly takes no notice of its terminal's end; this one shall.
+        let child = Command::new("env")
+            .args(["--default-signal=HUP", REEVE])
             .args(["demo", "--port-offset", &next_offset().to_string()])
             .arg("--home")
             .arg(home)

@@ -2,6 +2,8 @@
 //! env file of the nearest `.reeve` folder.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -42,6 +44,10 @@ impl Service {
         }
     }
 
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -74,6 +80,8 @@ pub struct Session {
     bearer: MetadataValue<Ascii>,
     endpoints: HashMap<String, String>,
     timeout: Duration,
+    /// Which services have answered anything: a bit for each.
+    reached: Arc<AtomicU8>,
     /// How to print answers.
     pub output: Format,
 }
@@ -156,6 +164,7 @@ impl Session {
             bearer,
             endpoints,
             timeout,
+            reached: Arc::default(),
             output,
         })
     }
@@ -196,9 +205,20 @@ impl Session {
         service: Service,
         result: Result<tonic::Response<M>, Status>,
     ) -> Result<M> {
+        if result
+            .as_ref()
+            .map_or_else(|status| !status.details().is_empty(), |_| true)
+        {
+            self.reached.fetch_or(service.bit(), Ordering::Relaxed);
+        }
         result
             .map(tonic::Response::into_inner)
             .map_err(|status| self.explain(service, &status))
+    }
+
+    /// Whether a service has answered anything.
+    pub fn was_reached(&self, service: Service) -> bool {
+        self.reached.load(Ordering::Relaxed) & service.bit() != 0
     }
 
     /// A status as an error. A service that was not reached is named with its address.

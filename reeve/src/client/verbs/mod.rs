@@ -22,6 +22,21 @@ macro_rules! call {
     }};
 }
 
+/// Calls an RPC that has one effect however often it is called, again when it is interrupted.
+macro_rules! persist {
+    ($session:expr, $service:ident, $client:ident, $method:ident, $message:expr) => {{
+        let service = crate::client::session::Service::$service;
+        let channel = $session.channel(service)?;
+        let message = $message;
+        let call = || {
+            let request = $session.request(message.clone());
+            let mut client = $client::new(channel.clone());
+            async move { client.$method(request).await }
+        };
+        crate::client::follow::persist($session, service, call).await?
+    }};
+}
+
 /// Follows a server stream: opens it with the message made of a cursor, and again behind the last
 /// cursor when it is interrupted.
 macro_rules! follow {
@@ -37,7 +52,7 @@ macro_rules! follow {
     }};
 }
 
-pub(super) use {call, follow};
+pub(super) use {call, follow, persist};
 
 /// A bar for people who wait; nobody else sees it, since it hides where stderr is no terminal.
 fn bar() -> anyhow::Result<ProgressBar> {

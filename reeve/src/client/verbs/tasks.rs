@@ -8,12 +8,12 @@ use anyhow::Result;
 use clap::Subcommand;
 use reeve_contracts::task::v1::task_service_client::TaskServiceClient;
 use reeve_contracts::task::v1::{
-    CancelTaskRequest, GetTaskRequest, PendingReason, RetryTaskRequest, Task, TaskState,
-    WatchTasksRequest, WatchTasksResponse,
+    CancelTaskRequest, CreateTaskRequest, GetTaskRequest, PendingReason, RetryTaskRequest, Task,
+    TaskState, WatchTasksRequest, WatchTasksResponse,
 };
 use serde_json::json;
 
-use super::{Page, bar, call, follow};
+use super::{Page, bar, call, follow, persist};
 use crate::client::exit::EndedBadly;
 use crate::client::input;
 use crate::client::output::{Column, Format, Rows, print, print_json, short};
@@ -105,7 +105,7 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             request_id,
             wait,
         } => {
-            let request = if let Some(file) = file {
+            let mut request: CreateTaskRequest = if let Some(file) = file {
                 input::file(&file)?
             } else {
                 let parameters = input::json("--parameters", &parameters)?;
@@ -115,7 +115,10 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
                 });
                 input::message(json!({"spec": spec, "requestId": request_id}))?
             };
-            let created = call!(session, TaskQueue, TaskServiceClient, create_task, request);
+            if request.request_id.is_empty() {
+                request.request_id = uuid::Uuid::now_v7().to_string();
+            }
+            let created = persist!(session, TaskQueue, TaskServiceClient, create_task, request);
             match created.task.as_ref().filter(|_| wait) {
                 Some(task) => wait_for(session, task.id.clone(), out).await,
                 None => print(out, format, &created, "task", COLUMNS),
@@ -175,7 +178,7 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
 
 async fn show(session: &Session, task_id: String, out: &mut impl Write) -> Result<Task> {
     let request = GetTaskRequest { task_id };
-    let found = call!(session, TaskQueue, TaskServiceClient, get_task, request);
+    let found = persist!(session, TaskQueue, TaskServiceClient, get_task, request);
     print(out, session.output, &found, "task", COLUMNS)?;
     let mut task = found.task.unwrap_or_default();
     if let Some(result) = task.result.take()
