@@ -27,6 +27,11 @@ create table event_head (
 );
 insert into event_head (last_sequence) values (0);
 
+-- Rows of many events are stored out of line. Compressing them twice, once in each table, costs more
+-- than writing them, and they are read back at once by all consumers.
+alter table outbox alter column events set storage external;
+alter table event_log alter column events set storage external;
+
 -- How far this service has read each other service's log. A cursor moves in the transaction that
 -- applies the events, so each takes effect exactly once.
 create table consumer_cursor (

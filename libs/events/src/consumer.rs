@@ -26,9 +26,21 @@ const ENOUGH: usize = 1_000;
 /// How long one pass waits on the stream before it asks the owner.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Events that may be passed over before the cursor is moved behind them, so that one who starts
+/// again does not read very many of them anew.
+const PASSED_OVER: i64 = 10_000;
+
 /// What a service does with another's events.
 #[tonic::async_trait]
 pub trait Handler: Send + Sync + 'static {
+    /// Whether the handler may do anything about an event. A pass in which it does about none writes
+    /// nothing, its cursor neither: a commit for events that are nobody's concern here would cost
+    /// the database as much as any other.
+    fn concerns(&self, event: &Event) -> bool {
+        let _ = event;
+        true
+    }
+
     /// Runs before the transaction, for effects that are idempotent by themselves and for calls to
     /// other services, which must not happen inside one. Runs again when a crash follows.
     async fn prepare(&self, events: &[Event]) -> Result<(), Error> {
@@ -65,10 +77,18 @@ struct Stream {
     count: usize,
 }
 
+/// How far a consumer has read beyond its stored cursor, past events that did not concern it.
+#[derive(Clone, Copy, Default)]
+struct Lead {
+    stored: i64,
+    read: i64,
+}
+
 /// Reads one source's events in order and hands them to a [`Handler`].
 pub struct Consumer<H> {
     database: Database,
     stream: Mutex<Stream>,
+    lead: Mutex<Lead>,
     feed: Feed,
     source: &'static str,
     name: &'static str,
@@ -93,6 +113,7 @@ impl<H: Handler> Consumer<H> {
         Self {
             database,
             stream,
+            lead: Mutex::default(),
             feed,
             source,
             name,
@@ -100,30 +121,58 @@ impl<H: Handler> Consumer<H> {
         }
     }
 
-    /// Waits up to a second for events after the cursor and applies them; true when it applied
+    /// Waits up to a second for events after the cursor and applies them; true when it read
     /// any. Several replicas may run it: the cursor moves by compare-and-set, so one of them wins
     /// a batch and the others read on.
     ///
     /// # Errors
     /// When the database or the owner is away, or the handler fails; the cursor has not moved.
     pub async fn tick(&self) -> Result<bool, Error> {
-        let cursor = self.cursor().await?;
-        let events = match self.read_stream(cursor).await {
+        let stored = self.cursor().await?;
+        let read = self.read_up_to(stored).await;
+        let events = match self.read_stream(read).await {
             Some(events) => events,
-            None => self.read_feed(cursor).await?,
+            None => self.read_feed(read).await?,
         };
         let Some(last) = events.last().map(|event| event.sequence) else {
+            self.settle(stored, read).await?;
             return Ok(false);
         };
-        self.notice_gap(cursor, &events);
+        self.notice_gap(read, &events);
+        let concerned = events.iter().any(|event| self.handler.concerns(event));
+        if !concerned && last - stored < PASSED_OVER {
+            *self.lead.lock().await = Lead { stored, read: last };
+            return Ok(true);
+        }
         self.handler.prepare(&events).await?;
         let mut tx = self.database.internal().await?;
-        if !self.advance(&mut tx, cursor, last).await? {
+        if !self.advance(&mut tx, stored, last).await? {
             return Ok(true);
         }
         self.handler.apply(&mut tx, &events).await?;
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// How far this consumer has read, when its cursor stands at `stored`. A cursor that somebody
+    /// else has moved counts as it stands.
+    async fn read_up_to(&self, stored: i64) -> i64 {
+        let lead = *self.lead.lock().await;
+        if lead.stored == stored {
+            lead.read.max(stored)
+        } else {
+            stored
+        }
+    }
+
+    /// Moves the cursor behind what was passed over; there is time for it now.
+    async fn settle(&self, stored: i64, read: i64) -> Result<(), Error> {
+        if read > stored {
+            let mut tx = self.database.internal().await?;
+            self.advance(&mut tx, stored, read).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 
     /// The owner drops events past its retention. A consumer that was away longer goes on with what

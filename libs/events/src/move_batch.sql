@@ -2,7 +2,7 @@
 -- more than fit into $2 bytes. Whoever holds the head's row works; another relay skips it and moves
 -- nothing.
 with head as (
-    select last_sequence from event_head for update skip locked
+    select last_sequence from event_head where exists (select from outbox) for update skip locked
 ),
 oldest as (
     select id, octet_length(events) as bytes from outbox

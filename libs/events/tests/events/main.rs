@@ -39,8 +39,11 @@ impl World {
     }
 
     async fn write(&self, count: usize) {
+        self.write_all((0..count).map(|_| event()).collect()).await;
+    }
+
+    async fn write_all(&self, events: Vec<NewEvent>) {
         let mut tx = self.database.internal().await.unwrap();
-        let events = (0..count).map(|_| event()).collect();
         reeve_events::append(&mut tx, SOURCE, events).await.unwrap();
         tx.commit().await.unwrap();
     }
@@ -59,12 +62,16 @@ impl World {
 }
 
 fn event() -> NewEvent {
+    event_of("task.created")
+}
+
+fn event_of(kind: &'static str) -> NewEvent {
     let actor = Actor::service("task-queue");
     NewEvent::new(
         TenantId::new(),
         actor,
         Utc::now(),
-        "task.created",
+        kind,
         ("task", TaskId::new()),
     )
     .with(serde_json::json!({"type": "lint"}))
@@ -79,6 +86,10 @@ struct Recorder {
 
 #[tonic::async_trait]
 impl Handler for Recorder {
+    fn concerns(&self, event: &Event) -> bool {
+        event.r#type != "task.ignored"
+    }
+
     async fn apply(&self, _: &mut PgConnection, events: &[Event]) -> Result<(), Error> {
         if *self.failing.lock().unwrap() {
             return Err(Error::Handler("told to fail".into()));
@@ -169,6 +180,38 @@ async fn a_consumer_applies_each_event_once_and_in_order() {
     // Another process of the same service starts where the cursor is.
     assert!(!world.consumer(recorder.clone()).tick().await.unwrap());
     assert_eq!(*recorder.applied.lock().unwrap(), [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn events_that_concern_nobody_cost_no_commit_until_there_is_time() {
+    let world = World::new().await;
+    let recorder = Recorder::default();
+    let consumer = world.consumer(recorder.clone());
+    let stored = async || -> i64 {
+        sqlx::query_scalar("select coalesce(max(sequence), 0) from consumer_cursor")
+            .fetch_one(world.database.internal_pool())
+            .await
+            .unwrap()
+    };
+    let pass = async |events: Vec<NewEvent>| {
+        world.write_all(events).await;
+        world.relay.tick().await.unwrap();
+        assert!(consumer.tick().await.unwrap());
+    };
+    pass(vec![event_of("task.ignored"), event_of("task.ignored")]).await;
+    assert_eq!(stored().await, 0);
+    pass(vec![event()]).await;
+    assert_eq!(stored().await, 3);
+    pass(vec![event_of("task.ignored")]).await;
+    assert_eq!(stored().await, 3);
+    // Another process of the same service passes over it as well, and then there is time.
+    let other = world.consumer(recorder.clone());
+    assert!(other.tick().await.unwrap());
+    assert!(!other.tick().await.unwrap());
+    assert_eq!(stored().await, 4);
+    pass(vec![event_of("task.ignored"), event()]).await;
+    assert!(!consumer.tick().await.unwrap());
+    assert_eq!(*recorder.applied.lock().unwrap(), [3, 5, 6]);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 
 use crate::error::Error as OperationError;
 use crate::operations::Context;
+use crate::operations::task_events::tells_of_an_end;
 use crate::storage::StoreError;
 
 /// Prices what tasks used, in the transaction that moves the cursor.
@@ -23,6 +24,10 @@ impl Tasks {
 
 #[tonic::async_trait]
 impl Handler for Tasks {
+    fn concerns(&self, event: &Event) -> bool {
+        tells_of_an_end(&event.r#type)
+    }
+
     async fn apply(&self, connection: &mut PgConnection, events: &[Event]) -> Result<(), Error> {
         self.context
             .apply_task_events(connection, events)

@@ -95,17 +95,27 @@ struct End {
     ended: DateTime<Utc>,
 }
 
+/// Whether events of this type tell of the end of an attempt.
+pub fn tells_of_an_end(kind: &str) -> bool {
+    outcome_of(kind).is_some()
+}
+
+/// How an attempt ended by an event of this type, and whether its hold ended with it. A lost or
+/// rejected attempt may go on with its hold; what it used is paid all the same.
+fn outcome_of(kind: &str) -> Option<(Outcome, bool)> {
+    match kind {
+        "task.completed" => Some((Outcome::Completed, true)),
+        "task.failed" => Some((Outcome::Failed, true)),
+        "task.cancelled" => Some((Outcome::Cancelled, true)),
+        "task.timed_out" => Some((Outcome::TimedOut, true)),
+        "task.lease_lost" | "task.rejected" | "task.returned" => Some((Outcome::Failed, false)),
+        _ => None,
+    }
+}
+
 impl End {
     fn read(event: &Event) -> Option<Self> {
-        // A lost or rejected attempt may go on with its hold; what it used is paid all the same.
-        let (outcome, ends_hold) = match event.r#type.as_str() {
-            "task.completed" => (Outcome::Completed, true),
-            "task.failed" => (Outcome::Failed, true),
-            "task.cancelled" => (Outcome::Cancelled, true),
-            "task.timed_out" => (Outcome::TimedOut, true),
-            "task.lease_lost" | "task.rejected" | "task.returned" => (Outcome::Failed, false),
-            _ => return None,
-        };
+        let (outcome, ends_hold) = outcome_of(&event.r#type)?;
         let tenant_id: TenantId = event.tenant_id.parse().ok()?;
         let task_id: TaskId = event.resource_id.parse().ok()?;
         let data = event

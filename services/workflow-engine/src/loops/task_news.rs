@@ -132,6 +132,10 @@ impl TaskNewsHandler {
 
 #[tonic::async_trait]
 impl Handler for TaskNewsHandler {
+    fn concerns(&self, event: &WireEvent) -> bool {
+        execution_of(event).is_some()
+    }
+
     async fn prepare(&self, events: &[WireEvent]) -> Result<(), reeve_events::Error> {
         let mut by_execution: BTreeMap<String, Vec<&WireEvent>> = BTreeMap::new();
         for event in events {
