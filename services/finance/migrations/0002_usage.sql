@@ -119,9 +119,11 @@ alter table time_entry force row level security;
 create policy tenant on time_entry
     using (tenant_visible(tenant_id)) with check (tenant_visible(tenant_id));
 create index time_entry_by_tenant on time_entry (tenant_id, start_time, id);
-create index time_entry_by_project on time_entry (tenant_id, project_id, start_time, id);
+-- Most attempts belong to no project; they cost these two indexes nothing.
+create index time_entry_by_project on time_entry (tenant_id, project_id, start_time, id)
+    where project_id is not null;
 create index time_entry_unbilled on time_entry (tenant_id, project_id, end_time)
-    where invoice_id is null;
+    where project_id is not null and invoice_id is null;
 create index time_entry_by_invoice on time_entry (invoice_id) where invoice_id is not null;
 
 revoke delete on usage_record, usage_charge, time_entry from finance_app;

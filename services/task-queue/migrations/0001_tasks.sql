@@ -35,7 +35,8 @@ create index task_by_parent on task (tenant_id, parent_task_id, id desc)
 create index task_by_origin on task (tenant_id, origin_kind, origin_resource_id, id desc)
     where origin_kind is not null;
 
--- Where a task stands that is not over. One narrow row; half-empty pages keep its updates HOT.
+-- Where a task stands that is not over. One narrow row; pages are left more than half
+-- empty, so that every task of a page can be granted at once and each update stay HOT.
 create table task_run (
     task_id uuid primary key,
     tenant_id uuid not null,
@@ -78,7 +79,7 @@ create table task_run (
     check ((state = 1) = (lease_until is null)),
     check (admission <> 3 or (hold_id is not null and hold_expire_time is not null))
 ) with (
-    fillfactor = 60,
+    fillfactor = 45,
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_cost_delay = 0
 );

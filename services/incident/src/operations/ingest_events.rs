@@ -25,11 +25,12 @@ impl Operations {
     ) -> Result<(), Error> {
         // The cursor already sees to it that no event comes twice; a cursor that was set back does
         // not make it come twice either.
-        let known = events::last_sequence(connection, source).await?;
+        let known = events::recorded(connection, source).await?;
         facts.retain(|fact| fact.sequence > known);
-        if facts.is_empty() {
+        let Some(newest) = facts.iter().map(|fact| fact.sequence).max() else {
             return Ok(());
-        }
+        };
+        events::record_up_to(connection, source, newest).await?;
         let tenants: BTreeSet<TenantId> = facts.iter().map(|fact| fact.tenant_id).collect();
         let tenants: Vec<TenantId> = tenants.into_iter().collect();
         let mut heads = events::lock_heads(connection, &tenants).await?;

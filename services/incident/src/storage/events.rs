@@ -1,4 +1,4 @@
-//! Tables `event` and `tenant_log`.
+//! Tables `event`, `tenant_log` and `recorded_source`.
 
 use std::collections::BTreeMap;
 
@@ -90,10 +90,26 @@ pub async fn save_heads(
     Ok(())
 }
 
-/// The newest sequence of a source that the log holds; 0 for none.
-pub async fn last_sequence(connection: &mut PgConnection, source: &str) -> Result<i64, Error> {
-    let query = sqlx::query_scalar(include_str!("queries/event/last_sequence.sql"));
-    Ok(query.bind(source).fetch_one(connection).await?)
+/// The newest sequence of a source that is recorded, 0 for none. Nobody else records of it until the
+/// transaction ends.
+pub async fn recorded(connection: &mut PgConnection, source: &str) -> Result<i64, Error> {
+    let query = sqlx::query_scalar(include_str!("queries/event/recorded.sql"));
+    let sequence: Option<i64> = query.bind(source).fetch_optional(connection).await?;
+    Ok(sequence.unwrap_or(0))
+}
+
+/// Says that a source is recorded up to a sequence.
+pub async fn record_up_to(
+    connection: &mut PgConnection,
+    source: &str,
+    sequence: i64,
+) -> Result<(), Error> {
+    sqlx::query(include_str!("queries/event/record_up_to.sql"))
+        .bind(source)
+        .bind(sequence)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Appends entries in one statement.

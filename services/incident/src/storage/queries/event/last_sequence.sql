@@ -1,1 +1,0 @@
-select coalesce(max(sequence), 0) from event where source = $1

@@ -1,0 +1,1 @@
+select sequence from recorded_source where source = $1 for update
