@@ -27,10 +27,14 @@ create table event_head (
 );
 insert into event_head (last_sequence) values (0);
 
--- Rows of many events are stored out of line. Compressing them twice, once in each table, costs more
--- than writing them, and they are read back at once by all consumers.
-alter table outbox alter column events set storage external;
-alter table event_log alter column events set storage external;
+-- Batches of events shrink to a tenth, and are read back at once by every consumer: LZ4 does it at a
+-- fifth of the default's price. A PostgreSQL that was built without it keeps the default.
+do $$ begin
+    alter table outbox alter column events set compression lz4;
+    alter table event_log alter column events set compression lz4;
+exception when feature_not_supported then
+    raise notice 'this PostgreSQL has no LZ4; events are compressed with pglz';
+end $$;
 
 -- How far this service has read each other service's log. A cursor moves in the transaction that
 -- applies the events, so each takes effect exactly once.

@@ -11,12 +11,13 @@ use reeve_redis::{Entry, Redis, StreamReader};
 use reeve_status::{Code, Fault, Reason};
 use sqlx::PgConnection;
 use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until};
 use tonic::transport::Channel;
 
 use crate::{Error, Log, stream_of};
 
 /// Batches that one pass reads from the stream, at most.
-const STREAM_BATCH: usize = 32;
+const STREAM_BATCH: usize = 128;
 /// Bytes that one pass should read from the stream, about.
 const STREAM_BYTES: usize = 512 * 1024;
 /// Events that one pass reads from the feed.
@@ -89,6 +90,9 @@ pub struct Consumer<H> {
     database: Database,
     stream: Mutex<Stream>,
     lead: Mutex<Lead>,
+    rest: Duration,
+    /// When the next pass may begin.
+    again: Mutex<Instant>,
     feed: Feed,
     source: &'static str,
     name: &'static str,
@@ -114,11 +118,22 @@ impl<H: Handler> Consumer<H> {
             database,
             stream,
             lead: Mutex::default(),
+            rest: Duration::ZERO,
+            again: Mutex::new(Instant::now()),
             feed,
             source,
             name,
             handler,
         }
+    }
+
+    /// As it is, but with a rest after each pass that found less than it may take, for a consumer
+    /// for which milliseconds do not matter: under load its passes are fewer and its commits larger.
+    /// After a silence the first event is applied at once.
+    #[must_use]
+    pub fn resting(mut self, rest: Duration) -> Self {
+        self.rest = rest;
+        self
     }
 
     /// Waits up to a second for events after the cursor and applies them; true when it read
@@ -128,12 +143,16 @@ impl<H: Handler> Consumer<H> {
     /// # Errors
     /// When the database or the owner is away, or the handler fails; the cursor has not moved.
     pub async fn tick(&self) -> Result<bool, Error> {
+        sleep_until(*self.again.lock().await).await;
         let stored = self.cursor().await?;
         let read = self.read_up_to(stored).await;
-        let events = match self.read_stream(read).await {
-            Some(events) => events,
+        let (events, full) = match self.read_stream(read).await {
+            Some(found) => found,
             None => self.read_feed(read).await?,
         };
+        if !full && !events.is_empty() {
+            *self.again.lock().await = Instant::now() + self.rest;
+        }
         let Some(last) = events.last().map(|event| event.sequence) else {
             self.settle(stored, read).await?;
             return Ok(false);
@@ -223,9 +242,9 @@ impl<H: Handler> Consumer<H> {
         Ok(moved.rows_affected() == 1)
     }
 
-    /// What the stream holds right after the cursor; nothing when it is away, silent, or has a gap
-    /// there, which is when the owner must be asked.
-    async fn read_stream(&self, cursor: i64) -> Option<Vec<Event>> {
+    /// What the stream holds right after the cursor, and whether it may hold more; nothing when it is
+    /// away, silent, or has a gap there, which is when the owner must be asked.
+    async fn read_stream(&self, cursor: i64) -> Option<(Vec<Event>, bool)> {
         let mut stream = self.stream.lock().await;
         let count = stream.count;
         let entries = match stream.reader.read_after(cursor, count, PATIENCE).await {
@@ -239,6 +258,7 @@ impl<H: Handler> Consumer<H> {
                 return None;
             }
         };
+        let full = entries.len() == count;
         let mut events: Vec<Event> = Vec::new();
         for entry in entries {
             let next = events.last().map_or(cursor, |event| event.sequence) + 1;
@@ -251,10 +271,18 @@ impl<H: Handler> Consumer<H> {
                 break;
             }
         }
-        (!events.is_empty()).then_some(events)
+        let full = full || events.len() >= ENOUGH;
+        (!events.is_empty()).then_some((events, full))
     }
 
-    async fn read_feed(&self, cursor: i64) -> Result<Vec<Event>, Error> {
+    async fn read_feed(&self, cursor: i64) -> Result<(Vec<Event>, bool), Error> {
+        let events = self.ask_owner(cursor).await?;
+        // The owner cuts an answer by bytes as well, so any may be followed by another.
+        let full = !events.is_empty();
+        Ok((events, full))
+    }
+
+    async fn ask_owner(&self, cursor: i64) -> Result<Vec<Event>, Error> {
         match &self.feed {
             Feed::Own(log) => {
                 log.read_after(
@@ -337,7 +365,7 @@ mod tests {
         };
         assert_eq!(next_count(1, &rows(1, 300)), 2);
         assert_eq!(next_count(16, &rows(16, 300)), 32);
-        assert_eq!(next_count(32, &rows(32, 300)), 32);
+        assert_eq!(next_count(128, &rows(128, 300)), 128);
         assert_eq!(next_count(32, &rows(3, 200 * 1024)), 2);
         assert_eq!(next_count(32, &rows(1, 600 * 1024)), 1);
         assert_eq!(next_count(4, &[]), 4);

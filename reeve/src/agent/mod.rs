@@ -61,7 +61,7 @@ pub struct AgentRunArgs {
     #[arg(long = "capability", required = true)]
     pub capabilities: Vec<String>,
     /// Shell command that does one task.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub exec: String,
     /// Tasks at the same time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=256))]

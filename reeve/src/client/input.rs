@@ -65,7 +65,8 @@ pub fn file<M: Message + Name + Default>(path: &Path) -> Result<M> {
     let text = if path == Path::new("-") {
         std::io::read_to_string(std::io::stdin()).context("cannot read stdin")?
     } else {
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
+        std::fs::read_to_string(path)
+            .with_context(|| Wrong(format!("cannot read {}", path.display())))?
     };
     parse(&text).with_context(|| path.display().to_string())
 }

@@ -75,7 +75,7 @@ pub async fn bill<W: Write>(
     for row in &costs.rows {
         let outcome = row.key.to_lowercase();
         stage.say(format!(
-            "{outcome:<10} {:>3} attempts  {:>6} words in  {:>5} out  {}",
+            "{outcome:<10} attempts: {:<3}  {:>6} words in  {:>5} out  {}",
             row.record_count,
             row.input_tokens,
             row.output_tokens,

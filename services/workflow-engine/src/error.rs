@@ -44,7 +44,7 @@ pub enum Error {
     #[error("{0}")]
     Invalid(Fault),
     /// The definition has faults, and other fields of the request may too.
-    #[error("the definition has {} faults", .0.len())]
+    #[error("faults of the definition: {}", .0.len())]
     DefinitionInvalid(Vec<Defect>, Vec<Violation>),
     /// The request_id was used with another body.
     #[error("request_id {0} was used with another body")]
@@ -230,7 +230,7 @@ fn definition_invalid(defects: Vec<Defect>) -> Fault {
         .filter(|step| !step.is_empty())
         .collect::<Vec<_>>()
         .join(",");
-    let message = format!("the definition has {} faults", defects.len());
+    let message = format!("faults of the definition: {}", defects.len());
     let violations = defects.into_iter().map(|defect| Violation {
         field: format!("workflow.{}", defect.field),
         description: defect.description,

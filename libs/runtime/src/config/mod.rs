@@ -47,11 +47,7 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "the configuration has {} problem(s):",
-            self.problems.len()
-        )?;
+        formatter.write_str("the configuration is wrong:")?;
         for problem in &self.problems {
             write!(formatter, "\n  {problem}")?;
         }

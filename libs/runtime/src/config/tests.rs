@@ -43,10 +43,11 @@ impl Validate for Config {
     }
 }
 
-fn written(text: &str) -> std::path::PathBuf {
-    let path = std::env::temp_dir().join(format!("reeve-config-{}", uuid::Uuid::new_v4()));
-    std::fs::write(&path, text).expect("the temporary folder is writable");
-    path
+/// A file that goes away with the value.
+fn written(text: &str) -> tempfile::TempPath {
+    let file = tempfile::NamedTempFile::new().expect("the temporary folder is writable");
+    std::fs::write(file.path(), text).expect("the file is writable");
+    file.into_temp_path()
 }
 
 #[test]
@@ -55,7 +56,8 @@ fn each_source_overrides_the_one_before() {
     let size = |sources: &Sources| load(sources).queue.size;
     let sources = Sources::none();
     assert_eq!(size(&sources), 10);
-    let sources = sources.file(written("[queue]\nsize = 20\n"));
+    let path = written("[queue]\nsize = 20\n");
+    let sources = sources.file(&*path);
     assert_eq!(size(&sources), 20);
     let sources = sources.variable("REEVE_QUEUE__SIZE", "30");
     assert_eq!(size(&sources), 30);
@@ -91,10 +93,9 @@ fn the_common_defaults_are_those_of_the_code() {
 
 #[test]
 fn every_problem_is_reported_at_once() {
+    let path = written("[queue]\nsize = \"many\"\nsizes = 3\n[nothing]\nx = 1\n");
     let sources = Sources::none()
-        .file(written(
-            "[queue]\nsize = \"many\"\nsizes = 3\n[nothing]\nx = 1\n",
-        ))
+        .file(&*path)
         .variable("REEVE_GRPC__LISTN", "x")
         .variable("REEVE_QUEUE__RATIO", "high")
         .set("queue.size", "0");
@@ -121,7 +122,7 @@ fn values_that_serde_refuses_are_all_reported_with_what_was_checked_afterwards()
     let path = written("[limits]\nunary_deadline = \"soon\"\n");
     let place = path.display().to_string();
     let sources = sound()
-        .file(path)
+        .file(&*path)
         .variable("REEVE_GRPC__LISTEN", "localhost:7102")
         .variable("REEVE_DRAIN__NOTICE", "5")
         .variable("REEVE_LOG__FORMAT", "xml")
@@ -202,14 +203,15 @@ fn no_password_is_printed_whatever_form_it_has() {
         assert!(!printed.contains(CANARY), "{value}: {printed}");
     }
     let urls = "[queue]\nnames = [\"amqp://a:hunter2@b\", \"plain\"]\n";
-    let printed = dump(DEFAULTS, &Sources::none().file(written(urls)));
+    let path = written(urls);
+    let printed = dump(DEFAULTS, &Sources::none().file(&*path));
     assert!(
         !printed.contains(CANARY) && printed.contains("plain"),
         "{printed}"
     );
 
     let broken = written("[auth]\nservice_token_secret = hunter2hunter2\n");
-    let error = load::<Common>("", &sound().file(broken)).unwrap_err();
+    let error = load::<Common>("", &sound().file(&*broken)).unwrap_err();
     let said = error.to_string();
     assert!(!said.contains(CANARY), "{said}");
     assert!(said.contains("line 2, column"), "{said}");

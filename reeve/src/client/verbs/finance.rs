@@ -389,7 +389,7 @@ pub async fn ledger(session: &Session, verb: LedgerVerb, out: &mut impl Write) -
             }
             ensure!(
                 found.balanced,
-                "the ledger has {} faults",
+                "faults of the ledger: {}",
                 found.faults.len()
             );
             Ok(())

@@ -166,7 +166,7 @@ pub async fn workflow(session: &Session, verb: WorkflowVerb, out: &mut impl Writ
             print(out, format, &found, "faults", &columns)?;
             anyhow::ensure!(
                 found.valid,
-                "the definition has {} faults",
+                "faults of the definition: {}",
                 found.faults.len()
             );
             Ok(())

@@ -19,6 +19,8 @@ use tasks::Tasks;
 const RELAY_PERIOD: Duration = Duration::from_millis(500);
 /// How often old events and request ids are dropped.
 const CLEANING_PERIOD: Duration = Duration::from_secs(600);
+/// Between two batches of task events: a budget gets back what a task did not use so much later.
+const COSTS_REST: Duration = Duration::from_millis(25);
 /// How often the consumer begins anew; it waits for events by itself.
 const CONSUMER_PERIOD: Duration = Duration::from_millis(50);
 
@@ -41,14 +43,15 @@ pub fn all(
 ) -> Vec<Loop> {
     let waker = context.wake.relay();
     let cleaner = relay.clone();
-    let consumer = Arc::new(Consumer::new(
+    let consumer = Consumer::new(
         source.database,
         &source.redis,
         source.feed,
         "task-queue",
         "costs",
         Tasks::new(Arc::clone(context)),
-    ));
+    );
+    let consumer = Arc::new(consumer.resting(COSTS_REST));
     let wake = context.wake.clone();
     vec![
         Loop::new("relay", RELAY_PERIOD, move || {

@@ -15,6 +15,8 @@ use crate::operations::Operations;
 use crate::operations::change::SOURCE;
 use record::Recorder;
 
+/// Between two batches of one source. Nobody waits for the log; an incident may open so much later.
+const RECORD_REST: Duration = Duration::from_millis(50);
 /// How often a consumer looks again when it found nothing; each look waits a second by itself.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How often the rules look by themselves, for events that another replica recorded.
@@ -79,7 +81,7 @@ fn consumers(config: &Config, deps: &Deps, operations: &Operations) -> Vec<Loop>
         let handler = Recorder::new(operations.clone(), source);
         let database = deps.database.clone();
         let consumer = Consumer::new(database, &deps.redis, feed, source, "event-log", handler);
-        consuming(name, consumer, operations.clone())
+        consuming(name, consumer.resting(RECORD_REST), operations.clone())
     };
     sources.into_iter().map(consume).collect()
 }
