@@ -31,7 +31,7 @@ pub const RULES: [Rule; 6] = [
     Rule {
         module: "domain",
         modules: Names::Only(&["domain"]),
-        crates: Names::Only(&["reeve_ids", "reeve_money"]),
+        crates: Names::Only(&["reeve_ids", "reeve_money", "reeve_schema"]),
     },
     Rule {
         module: "storage",

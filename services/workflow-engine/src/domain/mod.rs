@@ -20,7 +20,6 @@ pub mod failure;
 pub mod history;
 pub mod plan;
 pub mod run;
-pub mod schema;
 pub mod state;
 pub mod template;
 pub mod validate;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use reeve_schema::{Mismatch, Schema};
+
 use super::definition::{Definition, Step};
 use super::run::Run;
-use super::schema::Schema;
 use super::template::Template;
 use super::validate::graph::Graph;
 use super::validate::programs::{Compiler, Programs};
@@ -72,9 +73,13 @@ impl Plan {
             .as_ref()
             .map(Schema::compile)
             .and_then(|compiled| {
-                compiled
-                    .map_err(|fault| defects.workflow("input_schema", fault))
-                    .ok()
+                let note = |faults: Vec<Mismatch>| {
+                    for fault in faults {
+                        let what = format!("{} {}", fault.pointer, fault.description);
+                        defects.workflow("input_schema", what.trim_start());
+                    }
+                };
+                compiled.map_err(note).ok()
             });
         if defects.0.is_empty() {
             Ok(Self {

@@ -146,7 +146,7 @@ async fn input_must_match_its_schema() {
         .map(|it| it.field.as_str())
         .collect();
     assert!(
-        fields.contains(&"input") && fields.contains(&"input/replicas"),
+        fields.contains(&"input/dir") && fields.contains(&"input/replicas"),
         "{fields:?}"
     );
     world
