@@ -83,6 +83,8 @@ typed_ids! {
     AgentId;
     /// A unit of agent work in task-queue.
     TaskId;
+    /// A tenant's type of tasks.
+    TaskTypeId;
     /// A project that tasks, costs and incidents belong to.
     ProjectId;
     /// A workflow definition.

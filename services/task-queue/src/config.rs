@@ -54,6 +54,9 @@ pub struct QueueConfig {
     /// How long what is known of an agent is believed.
     #[serde(with = "duration")]
     pub agent_memory: Duration,
+    /// How long what is known of a tenant's task types is believed.
+    #[serde(with = "duration")]
+    pub task_type_memory: Duration,
     /// How long a budget that refused is left alone.
     #[serde(with = "duration")]
     pub budget_period: Duration,
@@ -105,6 +108,10 @@ impl Validate for Config {
             (
                 !queue.poll_period.is_zero(),
                 "queue.poll_period: must not be zero",
+            ),
+            (
+                !queue.task_type_memory.is_zero(),
+                "queue.task_type_memory: must not be zero, or each create reads all types",
             ),
             (
                 queue.hold_duration >= Duration::from_secs(1)

@@ -12,6 +12,7 @@ use sqlx::PgConnection;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::catalogues::Catalogues;
 use crate::clients::{Agents, Budgets};
 use crate::config::QueueConfig;
 use crate::dispatch::{Dispatch, ReadyTask};
@@ -38,6 +39,8 @@ pub struct Parts {
     pub wakeups: Wakeups,
     /// Wakes the admission loop.
     pub admission: Arc<Notify>,
+    /// Which types tasks may have.
+    pub catalogues: Catalogues,
     /// Who can do what.
     pub agents: Agents,
     /// What may be spent.

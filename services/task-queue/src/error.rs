@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reeve_ids::TaskId;
+use reeve_ids::{TaskId, TenantId};
 use reeve_status::{Code, Fault, Reason};
 
 use crate::domain::{Forbidden, State};
@@ -64,6 +64,30 @@ pub enum Error {
     RequestIdReused {
         /// The request id.
         request_id: String,
+    },
+    /// No such type of tasks, built in or in the caller's tenant.
+    #[error("no task type {0:?}")]
+    NoTaskType(String),
+    /// The tenant has a type of that name.
+    #[error("there is a task type {0:?}")]
+    TaskTypeExists(String),
+    /// The etag is not the type's current one.
+    #[error("task type {name:?} has etag {etag}")]
+    TaskTypeChanged {
+        /// The type.
+        name: String,
+        /// Its current etag.
+        etag: String,
+    },
+    /// A tenant has as many types as it may, or as much in them.
+    #[error("tenant {tenant} may have {limit} {what} and no more")]
+    TooManyTaskTypes {
+        /// Whose they are.
+        tenant: TenantId,
+        /// What is limited.
+        what: &'static str,
+        /// How much of it there may be.
+        limit: i64,
     },
     /// A lane holds as much as it may.
     #[error("the {lane} lane is full")]
@@ -161,6 +185,14 @@ impl From<Error> for Fault {
                 request_id,
                 "this request_id was used with another body",
             ),
+            Error::NoTaskType(name) => Self::not_found("task_type", name),
+            Error::TaskTypeExists(name) => Self::already_exists("task_type", name),
+            Error::TaskTypeChanged { name, etag } => Self::etag_mismatch("task_type", name, etag),
+            Error::TooManyTaskTypes {
+                tenant,
+                what,
+                limit,
+            } => limit_reached(tenant, what, limit),
             Error::LaneFull { lane } => Self::new(
                 Code::ResourceExhausted,
                 Reason::Overloaded,
@@ -189,6 +221,18 @@ fn lease_lost(task_id: TaskId) -> Fault {
         description,
     )
     .with("task_id", task_id.to_string())
+}
+
+/// RESOURCE_EXHAUSTED, reason LIMIT_REACHED.
+fn limit_reached(tenant: TenantId, what: &str, limit: i64) -> Fault {
+    let description = format!("the tenant may have {limit} {what} and no more");
+    Fault::new(
+        Code::ResourceExhausted,
+        Reason::LimitReached,
+        description.clone(),
+    )
+    .with_quota(format!("tenant/{tenant}"), description)
+    .with("limit", limit.to_string())
 }
 
 fn of_database(error: &reeve_postgres::Error) -> Fault {

@@ -3,6 +3,7 @@
 //! - [`domain`]: the lifecycle, retries, order, lease tokens. Pure.
 //! - [`storage`]: the schema `task_queue`, with the queries beside their callers.
 //! - [`lanes`]: group commit, one lane for each hot verb.
+//! - [`catalogues`]: the task types of each tenant, in memory.
 //! - [`dispatch`]: the order of ready tasks in Redis, and waking who waits for them.
 //! - [`operations`]: one file for each verb.
 //! - [`grpc`]: the RPCs of `reeve.task.v1`, among them the work stream.
@@ -10,6 +11,7 @@
 //! - [`loops`]: what the service does by itself.
 //! - [`service`]: where everything meets.
 
+mod catalogues;
 mod clients;
 mod config;
 mod core;

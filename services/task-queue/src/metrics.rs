@@ -37,6 +37,8 @@ pub struct TaskMetrics {
     pub rebuilds: Counter,
     /// Watches that ended because their reader was too slow.
     pub slow_watchers: Counter,
+    /// Times that the task types of a tenant were read into memory.
+    pub type_reads: Counter,
     /// Tasks that wait for an agent and for nothing else.
     pub ready: Gauge,
 }
@@ -65,6 +67,10 @@ impl TaskMetrics {
             slow_watchers: metrics.counter(
                 "reeve_watchers_slow",
                 "Watches that ended because their reader was too slow",
+            ),
+            type_reads: metrics.counter(
+                "reeve_task_type_reads",
+                "Times that the task types of a tenant were read into memory",
             ),
             ready: metrics.gauge(
                 "reeve_tasks_ready",

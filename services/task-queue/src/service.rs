@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use reeve_auth::{Authenticator, RemoteAuthenticator, ServiceTokens};
 use reeve_contracts::task::v1::task_service_server::TaskServiceServer;
+use reeve_contracts::task::v1::task_type_service_server::TaskTypeServiceServer;
 use reeve_contracts::task::v1::work_service_server::WorkServiceServer;
 use reeve_events::{FeedService, Log, Relay};
 use reeve_postgres::Schema;
@@ -11,11 +12,12 @@ use reeve_runtime::config::{ConfigError, Validate as _};
 use reeve_runtime::{BuildError, Deps, ReadyProbe, Service, limited};
 use tokio::sync::{Mutex, Semaphore};
 
+use crate::catalogues::Catalogues;
 use crate::clients::{Agents, Budgets};
 use crate::config::{Config, span};
 use crate::core::{Parts, Shared};
 use crate::dispatch::Dispatch;
-use crate::grpc::{TaskApi, WorkApi};
+use crate::grpc::{TaskApi, TypeApi, WorkApi};
 use crate::lanes::{
     AdvanceFlush, CompleteFlush, CreateFlush, GrantFlush, Lane, RenewFlush, SettleFlush,
 };
@@ -124,11 +126,19 @@ impl TaskQueue {
                 .add_service(limited!(TaskServiceServer::new(TaskApi::new(
                     queue.clone()
                 ))))
+                .add_service(limited!(TaskTypeServiceServer::new(TypeApi::new(
+                    queue.clone()
+                ))))
                 .add_service(limited!(WorkServiceServer::new(WorkApi::new(
                     queue.clone()
                 ))))
                 .add_service(limited!(FeedService::server(log))),
-            grpc_services: vec![TaskApi::NAME, WorkApi::NAME, FeedService::NAME],
+            grpc_services: vec![
+                TaskApi::NAME,
+                TypeApi::NAME,
+                WorkApi::NAME,
+                FeedService::NAME,
+            ],
             loops: loops::all(&queue, &redis, relay, tokens, registry),
             authenticator,
             ready: ReadyProbe::new(move || {
@@ -143,11 +153,20 @@ fn queue(config: Config, deps: Deps) -> Queue {
     let wakeups = deps.redis.wakeups(NAME);
     let ready = deps.redis.ready_queues(0);
     let hold_duration = span(config.queue.hold_duration);
+    let metrics = TaskMetrics::new(&deps.metrics);
+    let catalogues = Catalogues::new(
+        deps.database.clone(),
+        wakeups.clone(),
+        Arc::clone(&deps.clock),
+        span(config.queue.task_type_memory),
+        metrics.type_reads.clone(),
+    );
     let shared = Shared::new(Parts {
+        catalogues,
         dispatch: Dispatch::new(ready, wakeups.clone(), Arc::clone(&deps.clock)),
         agents: Agents::new(deps.peers.agent_registry.clone(), config.queue.agent_memory),
         budgets: Budgets::new(deps.peers.finance.clone(), hold_duration),
-        metrics: TaskMetrics::new(&deps.metrics),
+        metrics,
         database: deps.database,
         clock: deps.clock,
         wake: deps.wake,

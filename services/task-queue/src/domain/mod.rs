@@ -3,20 +3,26 @@
 
 mod attempt;
 mod backoff;
+mod built_in;
+mod catalogue;
 mod lease_token;
 mod order;
 mod pending;
 mod spec;
 mod state;
 mod task;
+mod task_type;
 mod usage;
 
 pub use attempt::{AttemptEnd, Cause, Settled, Standing, TaskError, completable, settle};
 pub use backoff::RetryPolicy;
+pub use built_in::BUILT_IN;
+pub use catalogue::{Catalogue, Catalogued};
 pub use lease_token::LeaseToken;
 pub use order::order_score;
 pub use pending::{Admission, Hold, PendingReason, Waiting};
 pub use spec::{Actor, ActorKind, Budget, NewTask, Origin, Priority, Spec, Timeouts};
 pub use state::{Forbidden, State};
 pub use task::{Attempt, Progress, Task};
+pub use task_type::{Category, Changes, MOST_SCHEMA_BYTES, MOST_TYPES, Own, TaskType};
 pub use usage::Usage;

@@ -72,6 +72,16 @@ pub fn name(v: &mut Violations, field: impl Display, text: &str, most: usize, sl
     v.check(right, field, rule);
 }
 
+/// A capability. Agents' capabilities have lower case only.
+pub fn capability(v: &mut Violations, field: impl Display, text: &str) {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let right = (1..=128).contains(&text.len())
+        && text.bytes().next().is_some_and(plain)
+        && text.bytes().all(|b| plain(b) || b"._-/".contains(&b));
+    let rule = "must be 1 to 128 characters of [a-z0-9._/-] beginning with a letter or digit";
+    v.check(right, field, rule);
+}
+
 /// A Struct as JSON, bounded in size, without what `jsonb` cannot hold. As a message it is bounded,
 /// too: a number of one digit has two bytes as JSON and eleven there, and what was stored must fit
 /// into an answer.

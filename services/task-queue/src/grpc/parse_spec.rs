@@ -3,19 +3,21 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use prost::Message as _;
 use reeve_contracts::task::v1 as proto;
-use reeve_status::{Fault, Violations};
+use reeve_status::{Fault, Violation, Violations};
 use sha2::{Digest as _, Sha256};
 
 use super::parse;
 use crate::DEFAULT_QUEUE;
-use crate::domain::{Budget, Origin, Priority, RetryPolicy, Spec, Timeouts};
+use crate::domain::{Budget, Catalogue, Origin, Priority, RetryPolicy, Spec, Timeouts};
 use crate::operations::Creation;
 
 const PARAMETERS: usize = 256 * 1_024;
 
 /// What counts besides the request itself.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked {
+pub struct Asked<'a> {
+    /// The types that the tenant's tasks may have.
+    pub types: &'a Catalogue,
     /// When.
     pub now: DateTime<Utc>,
     /// Whether one of Reeve's own services asks.
@@ -26,10 +28,21 @@ pub struct Asked {
 ///
 /// # Errors
 /// INVALID_ARGUMENT with every violation.
-pub fn create(request: proto::CreateTaskRequest, asked: Asked) -> Result<Creation, Fault> {
+pub fn create(request: proto::CreateTaskRequest, asked: Asked<'_>) -> Result<Creation, Fault> {
     let mut v = Violations::new();
-    let creation = creation(&mut v, request, asked);
+    let creation = creation(&mut v, request, asked, "");
+    add_unfit(&mut v, creation.iter());
     parse::finish(v, creation)
+}
+
+/// Names what does not match the schema of its type, too, where something else is wrong anyway.
+fn add_unfit<'a>(v: &mut Violations, creations: impl Iterator<Item = &'a Creation>) {
+    if v.is_empty() {
+        return;
+    }
+    for unfit in creations.flat_map(|creation| &creation.unfit) {
+        v.add(&unfit.field, unfit.description.clone());
+    }
 }
 
 /// BatchCreateTasks.
@@ -38,7 +51,7 @@ pub fn create(request: proto::CreateTaskRequest, asked: Asked) -> Result<Creatio
 /// INVALID_ARGUMENT with every violation of every task.
 pub fn create_batch(
     request: proto::BatchCreateTasksRequest,
-    asked: Asked,
+    asked: Asked<'_>,
 ) -> Result<Vec<Creation>, Fault> {
     let mut v = Violations::new();
     let requests = request.requests;
@@ -50,13 +63,15 @@ pub fn create_batch(
     let mut seen = std::collections::HashSet::new();
     let mut creations = Vec::with_capacity(requests.len());
     for (at, request) in requests.into_iter().enumerate() {
+        let place = format!("requests[{at}].");
         v.within(format!("requests[{at}]"), |v| {
             let id = &request.request_id;
             let first = id.is_empty() || seen.insert(id.clone());
             v.check(first, "request_id", "must not be in the batch twice");
-            creations.extend(creation(v, request, asked));
+            creations.extend(creation(v, request, asked, &place));
         });
     }
+    add_unfit(&mut v, creations.iter());
     v.finish()?;
     Ok(creations)
 }
@@ -64,7 +79,8 @@ pub fn create_batch(
 fn creation(
     v: &mut Violations,
     request: proto::CreateTaskRequest,
-    asked: Asked,
+    asked: Asked<'_>,
+    place: &str,
 ) -> Option<Creation> {
     parse::text(v, "request_id", &request.request_id, 128);
     let Some(spec) = request.spec else {
@@ -73,9 +89,24 @@ fn creation(
     };
     let digest = (!request.request_id.is_empty()).then(|| digest(&spec));
     let bytes = spec.encoded_len();
-    let spec = v.within("spec", |v| self::spec(v, spec, asked))?;
+    let names_capability = !spec.capability.is_empty();
+    let gives_parameters = spec.parameters.is_some();
+    let mut spec = v.within("spec", |v| self::spec(v, spec, asked))?;
+    let mut unfit = asked.types.complete(&mut spec, names_capability);
+    // What could not even be read is named already.
+    if gives_parameters && spec.parameters.is_none() {
+        unfit.clear();
+    }
+    let unfit = unfit.into_iter().map(|mismatch| Violation {
+        field: format!(
+            "{place}spec.parameters{}",
+            reeve_schema::dotted(&mismatch.pointer)
+        ),
+        description: mismatch.description,
+    });
     Some(Creation {
         spec,
+        unfit: unfit.collect(),
         bytes,
         request: digest.map(|digest| (request.request_id, digest)),
     })
@@ -96,7 +127,7 @@ fn digest(spec: &proto::TaskSpec) -> Vec<u8> {
     hash.finalize().to_vec()
 }
 
-fn spec(v: &mut Violations, spec: proto::TaskSpec, asked: Asked) -> Option<Spec> {
+fn spec(v: &mut Violations, spec: proto::TaskSpec, asked: Asked<'_>) -> Option<Spec> {
     parse::name(v, "type", &spec.r#type, 128, true);
     parse::text(v, "title", &spec.title, 256);
     parse::bytes(v, "description", &spec.description, 16_384);
@@ -147,12 +178,7 @@ fn capability(v: &mut Violations, asked: String, kind: &str) -> String {
     if asked.is_empty() {
         return kind.to_ascii_lowercase();
     }
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let right = (1..=128).contains(&asked.len())
-        && asked.bytes().next().is_some_and(plain)
-        && asked.bytes().all(|b| plain(b) || b"._-/".contains(&b));
-    let rule = "must be 1 to 128 characters of [a-z0-9._/-] beginning with a letter or digit";
-    v.check(right, "capability", rule);
+    parse::capability(v, "capability", &asked);
     asked
 }
 

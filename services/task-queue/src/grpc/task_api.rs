@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{parse, parse_spec, render};
-use crate::domain::{PendingReason, Task};
+use crate::domain::{Catalogue, PendingReason, Task};
 use crate::operations::{self, Change, Watch};
 use crate::{Error, Queue};
 
@@ -41,8 +41,9 @@ impl TaskApi {
         Self { queue }
     }
 
-    fn asked(&self, caller: &Caller) -> parse_spec::Asked {
+    fn asked<'a>(&self, caller: &Caller, types: &'a Catalogue) -> parse_spec::Asked<'a> {
         parse_spec::Asked {
+            types,
             now: self.queue.shared.clock.now(),
             by_service: caller.principal.kind == reeve_auth::PrincipalKind::Service,
         }
@@ -137,7 +138,8 @@ impl TaskService for TaskApi {
         request: Request<proto::CreateTaskRequest>,
     ) -> Result<Response<proto::CreateTaskResponse>, Status> {
         let caller = Caller::from_request(&request)?;
-        let creation = parse_spec::create(request.into_inner(), self.asked(&caller))?;
+        let types = self.queue.shared.catalogues.of(caller.tenant()).await?;
+        let creation = parse_spec::create(request.into_inner(), self.asked(&caller, &types))?;
         let task = operations::create(&self.queue, &caller, creation).await?;
         let now = self.queue.shared.clock.now();
         let why = task.waiting(None).map(|waiting| waiting.reason(now));
@@ -151,7 +153,9 @@ impl TaskService for TaskApi {
         request: Request<proto::BatchCreateTasksRequest>,
     ) -> Result<Response<proto::BatchCreateTasksResponse>, Status> {
         let caller = Caller::from_request(&request)?;
-        let creations = parse_spec::create_batch(request.into_inner(), self.asked(&caller))?;
+        let types = self.queue.shared.catalogues.of(caller.tenant()).await?;
+        let asked = self.asked(&caller, &types);
+        let creations = parse_spec::create_batch(request.into_inner(), asked)?;
         let ids = operations::create_batch(&self.queue, &caller, creations).await?;
         let task_ids = ids.iter().map(ToString::to_string).collect();
         Ok(Response::new(proto::BatchCreateTasksResponse { task_ids }))

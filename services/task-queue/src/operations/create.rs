@@ -1,13 +1,15 @@
 //! CreateTask and BatchCreateTasks.
 
+use std::collections::HashMap;
+
 use reeve_auth::Caller;
 use reeve_events::Actor;
-use reeve_ids::TaskId;
-use reeve_status::Fault;
+use reeve_ids::{TaskId, TenantId};
+use reeve_status::{Fault, Violation, Violations};
 
-use crate::Queue;
 use crate::domain::{self, NewTask, Spec, Task};
 use crate::lanes::{CreateGroup, Created};
+use crate::{Error, Queue, storage};
 
 /// A task to be created.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub struct Creation {
     pub bytes: usize,
     /// The client's request id with the digest of the spec.
     pub request: Option<(String, Vec<u8>)>,
+    /// Where the parameters do not match the schema of the type.
+    pub unfit: Vec<Violation>,
 }
 
 /// Creates one task; answers with it as it is now.
@@ -26,6 +30,7 @@ pub struct Creation {
 /// INVALID_ARGUMENT for related tasks that do not exist, FAILED_PRECONDITION for a reused request
 /// id, RESOURCE_EXHAUSTED when the lane is full.
 pub async fn create(queue: &Queue, caller: &Caller, creation: Creation) -> Result<Task, Fault> {
+    refuse_unfit(queue, caller.tenant(), std::slice::from_ref(&creation)).await?;
     let task = new_task(queue, caller, creation);
     let fresh = as_created(&task);
     let actor = Actor::from(caller);
@@ -54,6 +59,7 @@ pub async fn create_batch(
     caller: &Caller,
     creations: Vec<Creation>,
 ) -> Result<Vec<TaskId>, Fault> {
+    refuse_unfit(queue, caller.tenant(), &creations).await?;
     let tasks: Vec<_> = creations
         .into_iter()
         .map(|creation| new_task(queue, caller, creation))
@@ -71,6 +77,51 @@ pub async fn create_batch(
         Created::Before(id) => id,
     };
     Ok(ids.into_iter().zip(created).map(id).collect())
+}
+
+/// Refuses tasks whose parameters do not match the schema of their type. A repeat of a request that
+/// created its task is none of them: the schema may have changed since.
+async fn refuse_unfit(
+    queue: &Queue,
+    tenant: TenantId,
+    creations: &[Creation],
+) -> Result<(), Fault> {
+    let unfit = creations.iter().filter(|one| !one.unfit.is_empty());
+    let unfit: Vec<_> = unfit.collect();
+    if unfit.is_empty() {
+        return Ok(());
+    }
+    let requests = unfit.iter().filter_map(|one| one.request.as_ref());
+    let asked: Vec<_> = requests.map(|(id, _)| id.as_str()).collect();
+    let known = made_by(queue, tenant, &asked).await?;
+    let is_repeat = |one: &&&Creation| {
+        let request = one.request.as_ref();
+        request.is_some_and(|(id, digest)| known.get(id) == Some(digest))
+    };
+    let mut violations = Violations::new();
+    for violation in unfit
+        .iter()
+        .filter(|one| !is_repeat(one))
+        .flat_map(|one| &one.unfit)
+    {
+        violations.add(&violation.field, violation.description.clone());
+    }
+    violations.finish()
+}
+
+/// The digests of those of these requests that created a task before.
+async fn made_by(
+    queue: &Queue,
+    tenant: TenantId,
+    requests: &[&str],
+) -> Result<HashMap<String, Vec<u8>>, Error> {
+    if requests.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut tx = queue.shared.database.tenant(tenant).await?;
+    let found = storage::find_requests(&mut tx, tenant, requests).await?;
+    tx.commit().await?;
+    Ok(found)
 }
 
 fn new_task(queue: &Queue, caller: &Caller, creation: Creation) -> NewTask {

@@ -9,6 +9,7 @@ pub mod release;
 mod report;
 mod retry;
 pub mod settling;
+mod task_types;
 mod watch;
 
 pub use cancel::cancel;
@@ -17,4 +18,5 @@ pub use lease::{LeaseAsk, hand_on, lease, pull};
 pub use read::{get, list};
 pub use report::{Failure, Rejection, Report};
 pub use retry::retry;
+pub use task_types::{TypeFilter, create_type, delete_type, get_type, list_types, update_type};
 pub use watch::{Change, Watch};

@@ -1,5 +1,7 @@
 //! Storing new tasks.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use reeve_ids::{ProjectId, TaskId, TenantId, Uuid};
 use serde_json::Value as Json;
@@ -95,6 +97,30 @@ pub async fn claim_requests(
     Ok(found
         .into_iter()
         .filter_map(|claimed| index(claimed.position).map(|(index, ..)| (*index, claimed)))
+        .collect())
+}
+
+/// The digests of those of a tenant's request ids that were claimed.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn find_requests(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    requests: &[&str],
+) -> Result<HashMap<String, Vec<u8>>, Error> {
+    let found: Vec<Claimed> = sqlx::query_as(include_str!("queries/task_request/find.sql"))
+        .bind(vec![tenant.uuid(); requests.len()])
+        .bind(requests)
+        .fetch_all(connection)
+        .await?;
+    let request = |position: i64| {
+        let at = usize::try_from(position - 1).ok()?;
+        requests.get(at).map(|request| (*request).to_owned())
+    };
+    let found = found.into_iter();
+    Ok(found
+        .filter_map(|claimed| Some((request(claimed.position)?, claimed.digest)))
         .collect())
 }
 

@@ -9,13 +9,14 @@ mod lease;
 mod read;
 mod rows;
 mod sweep;
+mod task_types;
 
 use std::sync::LazyLock;
 
 use reeve_postgres::Schema;
 use reeve_postgres::sqlx::migrate::Migrator;
 
-pub use create::{claim_requests, existing_tasks, insert_tasks, unclaim_requests};
+pub use create::{claim_requests, existing_tasks, find_requests, insert_tasks, unclaim_requests};
 pub use dependencies::{dependents, end_states, hold_dependencies, unblock};
 pub use details::Details;
 pub use ending::{
@@ -33,6 +34,11 @@ pub use rows::{
 pub use sweep::{
     Due, LaneCount, Limits, Unadmitted, Unblocked, admit, due, held_by, postpone, ready_counts,
     ready_of_lanes, ready_page, unadmitted,
+};
+
+pub use task_types::{
+    all_types, count_types, delete_type, get_type, insert_type, list_types, lock_type, take_turn,
+    type_by_request, update_type,
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");

@@ -24,5 +24,7 @@ mod retries;
 mod stream;
 mod tenants;
 mod timeouts;
+mod typed;
+mod types;
 mod watch;
 mod worker;

@@ -1,0 +1,1 @@
+delete from task_type where tenant_id = $1 and id = $2
