@@ -83,9 +83,14 @@ impl Schema {
         }
     }
 
+    /// What checking a value costs: its values times the places that each can meet.
+    pub fn steps(&self, value: &Value) -> usize {
+        self.places.saturating_mul(count(value))
+    }
+
     /// Where a value does not match: at most 32 places, and for a large value only that it does not.
     pub fn check(&self, value: &Value) -> Vec<Mismatch> {
-        let steps = self.places.saturating_mul(count(value));
+        let steps = self.steps(value);
         if steps > MOST_STEPS {
             let most = MOST_STEPS / self.places;
             return at_root(format!("must have at most {most} values for this schema"));

@@ -64,9 +64,17 @@ fn alternatives_are_named_where_they_are_members() {
     let schema = json!({"anyOf": [members(&["invoice"]), members(&["payee", "account"])]});
     let rule = "must have invoice, or payee and account".to_owned();
     assert_eq!(mismatches(&schema, &json!({})), [(String::new(), rule)]);
+    let schema = json!({"anyOf": [{"type": "integer"}, {"enum": ["all"]}]});
+    let rule = "must be of type integer, or must be one of \"all\"".to_owned();
+    assert_eq!(mismatches(&schema, &json!({})), [(String::new(), rule)]);
     let schema = json!({"anyOf": [members(&["invoice"]), {"type": "string"}]});
     let rule = "must match at least one of its 2 alternatives".to_owned();
     assert_eq!(mismatches(&schema, &json!({})), [(String::new(), rule)]);
+    let said = &faults(&json!({"type": "strnig"}))[0].1;
+    assert!(
+        said.contains("\"string\"") && said.ends_with("or must be of type array"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -28,7 +28,8 @@ pub fn of_value(error: ValidationError<'_>) -> Vec<Mismatch> {
         Kind::UnevaluatedProperties { unexpected } => members(unexpected, "is not known here"),
         Kind::FalseSchema => vec![mismatch(&at, None, "must not be given")],
         kind => {
-            let description = rule(kind).unwrap_or_else(|| error.masked_with("it").to_string());
+            let description =
+                rule(kind, &at).unwrap_or_else(|| error.masked_with("it").to_string());
             vec![mismatch(&at, None, &description)]
         }
     }
@@ -56,7 +57,7 @@ fn mismatch(at: &str, member: Option<&str>, description: &str) -> Mismatch {
 }
 
 /// What would be right, where that can be said better than the validator does.
-fn rule(kind: &Kind) -> Option<String> {
+fn rule(kind: &Kind, at: &str) -> Option<String> {
     let rule = match kind {
         Kind::Type { kind } => format!("must be of type {}", types(kind)),
         Kind::Enum { options } => format!("must be one of {}", list(options)),
@@ -76,13 +77,14 @@ fn rule(kind: &Kind) -> Option<String> {
         Kind::UniqueItems => "must not have the same item twice".to_owned(),
         Kind::Pattern { pattern } => format!("must match the pattern {pattern}"),
         Kind::AnyOf { context } => {
-            needs(context).unwrap_or_else(|| alternatives("at least one", context.len()))
+            each(context, at).unwrap_or_else(|| alternatives("at least one", context.len()))
         }
         Kind::OneOfNotValid { context } | Kind::OneOfMultipleValid { context } => {
             alternatives("exactly one", context.len())
         }
         Kind::PropertyNames { error } => {
-            let what = rule(error.kind()).unwrap_or_else(|| error.masked_with("it").to_string());
+            let what =
+                rule(error.kind(), at).unwrap_or_else(|| error.masked_with("it").to_string());
             format!("must have names each of which {what}")
         }
         _ => return None,
@@ -90,19 +92,28 @@ fn rule(kind: &Kind) -> Option<String> {
     Some(rule)
 }
 
-/// Which members would do, where that is all that each alternative asks for.
-fn needs(context: &[Vec<ValidationError<'static>>]) -> Option<String> {
-    let missing = |error: &ValidationError<'_>| match error.kind() {
+/// What each alternative asks for, where all of that is about the value itself.
+fn each(context: &[Vec<ValidationError<'static>>], at: &str) -> Option<String> {
+    let members: Option<Vec<_>> = context.iter().map(|errors| missing(errors)).collect();
+    if let Some(members) = members.filter(|members| !members.is_empty()) {
+        return Some(format!("must have {}", members.join(", or ")));
+    }
+    let alone = |errors: &Vec<ValidationError<'static>>| match errors.as_slice() {
+        [error] if error.instance_path().as_str() == at => rule(error.kind(), at),
+        _ => None,
+    };
+    let rules: Option<Vec<_>> = context.iter().map(alone).collect();
+    rules.map(|rules| rules.join(", or "))
+}
+
+/// The members that one alternative asks for, where it asks for nothing else.
+fn missing(errors: &[ValidationError<'static>]) -> Option<String> {
+    let member = |error: &ValidationError<'_>| match error.kind() {
         Kind::Required { property } => property.as_str().map(str::to_owned),
         _ => None,
     };
-    let branch = |errors: &Vec<ValidationError<'static>>| {
-        let members: Option<Vec<_>> = errors.iter().map(missing).collect();
-        members.map(|members| members.join(" and "))
-    };
-    let branches: Option<Vec<_>> = context.iter().map(branch).collect();
-    let branches = branches.filter(|branches| !branches.is_empty())?;
-    Some(format!("must have {}", branches.join(", or ")))
+    let members: Option<Vec<_>> = errors.iter().map(member).collect();
+    members.map(|members| members.join(" and "))
 }
 
 fn alternatives(how_many: &str, count: usize) -> String {

@@ -62,13 +62,20 @@ pub fn message<M: Message + Name + Default>(json: Json) -> Result<M> {
 
 /// A message from a file of JSON, or from stdin for `-`.
 pub fn file<M: Message + Name + Default>(path: &Path) -> Result<M> {
-    let text = if path == Path::new("-") {
-        std::io::read_to_string(std::io::stdin()).context("cannot read stdin")?
-    } else {
-        std::fs::read_to_string(path)
-            .with_context(|| Wrong(format!("cannot read {}", path.display())))?
-    };
-    parse(&text).with_context(|| path.display().to_string())
+    parse(&text_of(path)?).with_context(|| path.display().to_string())
+}
+
+/// Any JSON from a file, or from stdin for `-`.
+pub fn json_file(path: &Path) -> Result<Json> {
+    json(&path.display().to_string(), &text_of(path)?)
+}
+
+fn text_of(path: &Path) -> Result<String> {
+    if path == Path::new("-") {
+        return std::io::read_to_string(std::io::stdin()).context("cannot read stdin");
+    }
+    std::fs::read_to_string(path)
+        .with_context(|| Wrong(format!("cannot read {}", path.display())))
 }
 
 /// A message from JSON text.

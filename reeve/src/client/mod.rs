@@ -14,7 +14,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use session::{Session, SessionArgs};
-use verbs::{agents, approvals, events, finance, incidents, keys, tasks, workflows};
+use verbs::{agents, approvals, events, finance, incidents, keys, task_types, tasks, workflows};
 
 /// A verb with the options that every client verb takes.
 #[derive(Debug, Clone, Args)]
@@ -32,6 +32,8 @@ pub enum Verb {
     Agent(With<agents::Verb>),
     /// Tasks: create, list, watch, cancel, retry.
     Task(With<tasks::Verb>),
+    /// Types of tasks: list, show, create, change, delete.
+    TaskType(With<task_types::Verb>),
     /// Workflow definitions: apply, validate, list.
     Workflow(With<workflows::WorkflowVerb>),
     /// Executions of workflows: start, follow, cancel, diagnose.
@@ -63,6 +65,9 @@ pub async fn run(verb: Verb, out: &mut impl Write) -> Result<()> {
     match verb {
         Verb::Agent(with) => agents::run(&Session::open(&with.session)?, with.verb, out).await,
         Verb::Task(with) => tasks::run(&Session::open(&with.session)?, with.verb, out).await,
+        Verb::TaskType(with) => {
+            task_types::run(&Session::open(&with.session)?, with.verb, out).await
+        }
         Verb::Workflow(with) => {
             workflows::workflow(&Session::open(&with.session)?, with.verb, out).await
         }
@@ -115,6 +120,8 @@ mod tests {
         for legal in [
             "reeve task create --type x -o json --wait",
             "reeve task create -f -",
+            "reeve task-type list --category devops --source built-in",
+            "reeve task-type update ship --task-timeout 90s --schema -",
             "reeve workflow get ship@2",
             "reeve task -o json list --state pending --state running",
             "reeve agent run --capability a --exec b",
@@ -125,6 +132,7 @@ mod tests {
             "reeve task create",
             "reeve task create -f - --type x",
             "reeve task list --page-size 0",
+            "reeve task-type create",
             "reeve task list --timeout 0",
         ] {
             assert!(!is_legal(illegal), "{illegal}");

@@ -169,7 +169,7 @@ fn each_parameter_is_described_and_typing_errors_are_found() {
             let required = required.as_str().expect("a name");
             assert!(members.contains_key(required), "{name}.{required}");
         }
-        let found = entry.check(Some(&json!({"instrcutions": "x"})));
+        let found = entry.check(Some(&json!({"instrcutions": "x"}))).unfit;
         assert!(
             found
                 .iter()
@@ -264,7 +264,7 @@ fn what_is_right_is_taken_and_what_is_missing_is_named() {
         ),
     ];
     for (name, parameters) in right {
-        assert_eq!(BUILT_IN[name].check(Some(&parameters)), [], "{name}");
+        assert_eq!(BUILT_IN[name].check(Some(&parameters)).unfit, [], "{name}");
     }
     let wrong = [
         (
@@ -306,13 +306,14 @@ fn what_is_right_is_taken_and_what_is_missing_is_named() {
     for (name, parameters, expected) in wrong {
         let mut found: Vec<_> = BUILT_IN[name]
             .check(Some(&parameters))
+            .unfit
             .into_iter()
             .map(|mismatch| mismatch.pointer)
             .collect();
         found.sort();
         assert_eq!(found, expected, "{name}");
     }
-    let missing = BUILT_IN["generate_code"].check(None);
+    let missing = BUILT_IN["generate_code"].check(None).unfit;
     assert_eq!(missing.len(), 1);
     assert_eq!(missing[0].pointer, "/requirement");
 }

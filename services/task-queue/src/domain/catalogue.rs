@@ -27,23 +27,38 @@ impl Catalogued {
 
     /// Where parameters do not match; those that are left out count as an empty object. A schema that
     /// this version does not take any more, though an earlier one did, matches nothing.
-    pub fn check(&self, parameters: Option<&Json>) -> Vec<Mismatch> {
+    pub fn check(&self, parameters: Option<&Json>) -> Checked {
         let compile = || self.kind.schema.as_ref().map(Schema::compile_within_limits);
+        let empty = json!({});
+        let parameters = parameters.unwrap_or(&empty);
         match self.schema.get_or_init(compile) {
-            None => Vec::new(),
-            Some(Ok(schema)) => match parameters {
-                Some(parameters) => schema.check(parameters),
-                None => schema.check(&json!({})),
+            None => Checked::default(),
+            Some(Ok(schema)) => Checked {
+                unfit: schema.check(parameters),
+                steps: schema.steps(parameters),
             },
-            Some(Err(_)) => vec![Mismatch {
-                pointer: String::new(),
-                description: format!(
-                    "cannot be checked: the schema of {} must be updated",
-                    self.kind.name
-                ),
-            }],
+            Some(Err(_)) => {
+                let what = format!("the schema of {} must be updated", self.kind.name);
+                let unfit = Mismatch {
+                    pointer: String::new(),
+                    description: format!("cannot be checked: {what}"),
+                };
+                Checked {
+                    unfit: vec![unfit],
+                    steps: 0,
+                }
+            }
         }
     }
+}
+
+/// What came of checking parameters.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Where they do not match.
+    pub unfit: Vec<Mismatch>,
+    /// What it has cost, in places of the schema times values.
+    pub steps: usize,
 }
 
 /// The types of one tenant beside the built-in ones.
@@ -82,9 +97,9 @@ impl Catalogue {
     }
 
     /// Gives a spec what its type has by default; answers where its parameters do not match.
-    pub fn complete(&self, spec: &mut Spec, names_capability: bool) -> Vec<Mismatch> {
+    pub fn complete(&self, spec: &mut Spec, names_capability: bool) -> Checked {
         let Some(entry) = self.find(&spec.kind) else {
-            return Vec::new();
+            return Checked::default();
         };
         if !names_capability {
             spec.capability.clone_from(&entry.kind.capability);

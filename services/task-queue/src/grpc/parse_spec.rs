@@ -11,6 +11,8 @@ use crate::DEFAULT_QUEUE;
 use crate::domain::{Budget, Catalogue, Origin, Priority, RetryPolicy, Spec, Timeouts};
 use crate::operations::Creation;
 
+/// What checking the parameters of one batch may cost, give or take those of one task.
+const STEPS: usize = 10_000_000;
 const PARAMETERS: usize = 256 * 1_024;
 
 /// What counts besides the request itself.
@@ -30,7 +32,7 @@ pub struct Asked<'a> {
 /// INVALID_ARGUMENT with every violation.
 pub fn create(request: proto::CreateTaskRequest, asked: Asked<'_>) -> Result<Creation, Fault> {
     let mut v = Violations::new();
-    let creation = creation(&mut v, request, asked, "");
+    let creation = creation(&mut v, request, asked, "", &mut 0);
     add_unfit(&mut v, creation.iter());
     parse::finish(v, creation)
 }
@@ -62,13 +64,19 @@ pub fn create_batch(
     );
     let mut seen = std::collections::HashSet::new();
     let mut creations = Vec::with_capacity(requests.len());
+    let mut steps = 0;
     for (at, request) in requests.into_iter().enumerate() {
+        if steps > STEPS {
+            let rule = "must be fewer: their parameters take too long to be checked in one batch";
+            v.add("requests", rule);
+            break;
+        }
         let place = format!("requests[{at}].");
         v.within(format!("requests[{at}]"), |v| {
             let id = &request.request_id;
             let first = id.is_empty() || seen.insert(id.clone());
             v.check(first, "request_id", "must not be in the batch twice");
-            creations.extend(creation(v, request, asked, &place));
+            creations.extend(creation(v, request, asked, &place, &mut steps));
         });
     }
     add_unfit(&mut v, creations.iter());
@@ -81,6 +89,7 @@ fn creation(
     request: proto::CreateTaskRequest,
     asked: Asked<'_>,
     place: &str,
+    steps: &mut usize,
 ) -> Option<Creation> {
     parse::text(v, "request_id", &request.request_id, 128);
     let Some(spec) = request.spec else {
@@ -92,12 +101,13 @@ fn creation(
     let names_capability = !spec.capability.is_empty();
     let gives_parameters = spec.parameters.is_some();
     let mut spec = v.within("spec", |v| self::spec(v, spec, asked))?;
-    let mut unfit = asked.types.complete(&mut spec, names_capability);
+    let mut checked = asked.types.complete(&mut spec, names_capability);
+    *steps += checked.steps;
     // What could not even be read is named already.
     if gives_parameters && spec.parameters.is_none() {
-        unfit.clear();
+        checked.unfit.clear();
     }
-    let unfit = unfit.into_iter().map(|mismatch| Violation {
+    let unfit = checked.unfit.into_iter().map(|mismatch| Violation {
         field: format!(
             "{place}spec.parameters{}",
             reeve_schema::dotted(&mismatch.pointer)

@@ -26,5 +26,6 @@ mod tenants;
 mod timeouts;
 mod typed;
 mod types;
+mod types_page;
 mod watch;
 mod worker;

@@ -201,6 +201,24 @@ async fn a_batch_is_checked_as_a_whole() {
 }
 
 #[tokio::test]
+async fn a_batch_takes_no_longer_to_check_than_it_may() {
+    let world = World::start().await;
+    let places = json!({"properties": {"n": {"items": {"enum": (0..1_000).collect::<Vec<_>>()}}}});
+    world
+        .create_type(type_of("ship", places))
+        .await
+        .expect("created");
+    // 1,003 places, and 1,002 values in each task.
+    let one = creation(with("ship", json!({"n": vec![7; 1_000]})), "");
+    world
+        .try_batch(vec![one.clone(); 9])
+        .await
+        .expect("created");
+    let fault = invalid(world.try_batch(vec![one; 11]).await);
+    assert_eq!(fields(&fault), ["requests"]);
+}
+
+#[tokio::test]
 async fn a_change_of_a_type_holds_from_the_next_create_on() {
     let world = World::start().await;
     world.create(with("ship", json!({"n": "x"}))).await;
@@ -288,7 +306,7 @@ async fn creates_read_no_types_while_nothing_changes() {
     }
     assert_eq!(world.reads(), settled + 1);
     // After queue.task_type_memory they are read again, once.
-    world.clock.advance(TimeDelta::seconds(11));
+    world.clock.advance(TimeDelta::seconds(31));
     create().await;
     assert_eq!(create().await, settled + 2);
 }
@@ -330,6 +348,6 @@ async fn a_change_that_nobody_was_woken_for_is_noticed_when_the_memory_has_passe
         .execute(database.internal_pool())
         .await
         .expect("deleted");
-    world.clock.advance(TimeDelta::seconds(11));
+    world.clock.advance(TimeDelta::seconds(31));
     world.create(spec("ship")).await;
 }
