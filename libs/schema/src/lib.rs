@@ -3,10 +3,11 @@
 //!
 //! Nothing is ever fetched, and patterns run on an engine without backtracking. [`Schema::compile`]
 //! asks no more than that. [`Schema::compile_within_limits`] also bounds what a hostile schema may
-//! cost: how much it expands to, and how much memory its patterns take.
+//! cost: how much it expands to, and how long and large its patterns are.
 
 mod limits;
 mod path;
+mod patterns;
 mod words;
 
 use jsonschema::{Draft, PatternOptions};
@@ -22,10 +23,10 @@ const DESCRIPTION_LIMIT: usize = 300;
 /// Values times places of the schema up to which every mismatch is looked for. The validator gathers
 /// all of them before it tells of the first, so this bounds its memory.
 const EXPLAINED: usize = 200_000;
-/// The same up to which a value is checked at all: a tenth of a second or so.
+/// The same up to which a value is checked at all: some tens of milliseconds.
 pub const MOST_STEPS: usize = 2_000_000;
-/// What a pattern may take once it is compiled, and the same again for its cache.
-const PATTERN_BYTES: usize = 256 * 1_024;
+/// What a pattern may keep of its automaton: more than the whole, so that none is made anew.
+const CACHE_BYTES: usize = 4 * patterns::AUTOMATON_BYTES;
 
 /// A compiled schema.
 #[derive(Debug)]
@@ -63,8 +64,8 @@ impl Schema {
         well_formed(schema)?;
         let places = limits::places(schema)?;
         let patterns = PatternOptions::regex()
-            .size_limit(PATTERN_BYTES)
-            .dfa_size_limit(PATTERN_BYTES);
+            .size_limit(patterns::AUTOMATON_BYTES)
+            .dfa_size_limit(CACHE_BYTES);
         Self::build(schema, places, patterns)
     }
 

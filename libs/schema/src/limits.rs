@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use crate::Mismatch;
+use crate::patterns::{AUTOMATA_BYTES, AUTOMATON_BYTES, Patterns};
 
 /// How deep a schema may be nested, as JSON.
 pub const MOST_DEPTH: usize = 24;
@@ -68,12 +69,18 @@ pub fn places(schema: &Value) -> Result<usize, Vec<Mismatch>> {
         root: schema,
         known: HashMap::new(),
         open: HashSet::new(),
+        patterns: Patterns::default(),
         faults: Vec::new(),
     };
     let extent = walk.extent(schema, "");
     let bounds = [
         (extent.places, MOST_PLACES, "places"),
         (extent.patterns, MOST_PATTERNS, "patterns"),
+        (
+            extent.automata,
+            AUTOMATA_BYTES,
+            "bytes of automata for its patterns",
+        ),
     ];
     for (found, most, what) in bounds {
         if found > most {
@@ -107,6 +114,8 @@ fn fault(pointer: &str, description: impl Into<String>) -> Mismatch {
 struct Extent {
     places: usize,
     patterns: usize,
+    /// What the patterns take.
+    automata: usize,
     /// How many subschemas lie within each other.
     height: usize,
 }
@@ -115,6 +124,7 @@ impl Extent {
     fn add(&mut self, inner: Self) {
         self.places = self.places.saturating_add(inner.places);
         self.patterns = self.patterns.saturating_add(inner.patterns);
+        self.automata = self.automata.saturating_add(inner.automata);
         self.height = self.height.max(inner.height + 1);
     }
 }
@@ -125,6 +135,7 @@ struct Walk<'a> {
     known: HashMap<*const Value, Extent>,
     /// Those that the walk is within.
     open: HashSet<*const Value>,
+    patterns: Patterns<'a>,
     faults: Vec<Mismatch>,
 }
 
@@ -147,8 +158,8 @@ impl<'a> Walk<'a> {
             Value::Object(keywords) => self.of_keywords(keywords, pointer),
             _ => Extent {
                 places: 1,
-                patterns: 0,
                 height: 1,
+                ..Extent::default()
             },
         };
         self.open.remove(&place);
@@ -167,10 +178,11 @@ impl<'a> Walk<'a> {
         };
         let mut extent = Extent {
             places: 1 + members("enum") + members("required"),
-            patterns: usize::from(keywords.contains_key("pattern")),
             height: 1,
+            ..Extent::default()
         };
         self.refuse(keywords, pointer);
+        self.weigh_patterns(&mut extent, keywords, pointer);
         for keyword in ONE {
             if let Some(inner) = keywords.get(keyword) {
                 extent.add(self.extent(inner, &format!("{pointer}/{keyword}")));
@@ -185,7 +197,6 @@ impl<'a> Walk<'a> {
         for keyword in MAPS {
             for (inner, at) in subschemas(keywords, keyword, pointer) {
                 extent.add(self.extent(inner, &at));
-                extent.patterns += usize::from(keyword == "patternProperties");
             }
         }
         for keyword in DEFINITIONS {
@@ -204,6 +215,34 @@ impl<'a> Walk<'a> {
             extent.places = extent.places.saturating_mul(2);
         }
         extent
+    }
+
+    fn weigh_patterns(
+        &mut self,
+        extent: &mut Extent,
+        keywords: &'a Map<String, Value>,
+        pointer: &str,
+    ) {
+        let pattern = keywords.get("pattern").and_then(Value::as_str);
+        let pattern = pattern.map(|text| (text, format!("{pointer}/pattern")));
+        let names = keywords.get("patternProperties").and_then(Value::as_object);
+        let names = names.into_iter().flat_map(Map::keys).map(|name| {
+            let at = format!("{pointer}/patternProperties/{}", escaped(name));
+            (name.as_str(), at)
+        });
+        for (text, at) in pattern.into_iter().chain(names) {
+            extent.patterns += 1;
+            match self.patterns.weigh(text) {
+                Some(bytes) => extent.automata = extent.automata.saturating_add(bytes),
+                None => {
+                    let rule = format!(
+                        "must become an automaton of at most {AUTOMATON_BYTES} bytes: fewer counted \
+                         repetitions behind open ones, and no \\b"
+                    );
+                    self.faults.push(fault(&at, rule));
+                }
+            }
+        }
     }
 
     fn of_reference(&mut self, reference: &str, pointer: &str) -> Extent {
@@ -254,8 +293,13 @@ fn subschemas<'a>(
         .into_iter()
         .flatten()
         .map(|(name, inner)| {
-            let name = name.replace('~', "~0").replace('/', "~1");
+            let name = escaped(name);
             (inner, format!("{pointer}/{keyword}/{name}"))
         })
         .collect()
+}
+
+/// A name as a JSON pointer has it.
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }

@@ -235,6 +235,21 @@ fn a_large_value_costs_no_more_than_it_may() {
 }
 
 #[test]
+fn a_pattern_takes_a_step_for_each_character() {
+    let heavy = json!({"$defs": {"a": {"pattern": "[012]*1[012]{400}[34]"}}, "$ref": "#/$defs/a"});
+    assert_eq!(pointers(&heavy), ["/$defs/a/pattern"]);
+    let in_names = json!({"patternProperties": {"a/b": true, "[01]*1[01]{14}": true}});
+    assert_eq!(pointers(&in_names), ["/patternProperties/[01]*1[01]{14}"]);
+    // Each alone is light.
+    let some = |count: usize| {
+        let all = (0..count).map(|n| json!({"pattern": format!("^.{{{},190}}$", n + 1)}));
+        json!({"allOf": all.collect::<Vec<_>>()})
+    };
+    assert!(Schema::compile_within_limits(&some(1)).is_ok());
+    assert!(faults(&some(4))[0].1.contains("bytes of automata"));
+}
+
+#[test]
 fn whatever_is_kept_today_is_compiled_tomorrow() {
     // Workflows that refer to themselves were stored before there were limits.
     let tree =

@@ -450,6 +450,10 @@ async fn limits_of_schemas_hold_at_their_edges() {
             json!({"propertyNames": {"pattern": "(\\w{900}){9}"}}),
             ".propertyNames.pattern",
         ),
+        (
+            json!({"items": {"pattern": "[012]*1[012]{400}[34]"}}),
+            ".items.pattern",
+        ),
     ] {
         let fault = invalid(world.create_type(type_of("hostile", schema)).await);
         assert_eq!(
