@@ -85,6 +85,8 @@ typed_ids! {
     TaskId;
     /// A tenant's type of tasks.
     TaskTypeId;
+    /// What keeps tasks from being handed out.
+    BrakeId;
     /// A project that tasks, costs and incidents belong to.
     ProjectId;
     /// A workflow definition.

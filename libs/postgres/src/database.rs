@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use reeve_ids::TenantId;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 use crate::begin::begin;
 use crate::{DatabaseConfig, Error, Schema, Tx};
@@ -79,7 +79,7 @@ impl Database {
     ///
     /// # Errors
     /// When PostgreSQL cannot be reached; nothing was written.
-    pub async fn internal_with(&self, statement: &'static str) -> Result<Tx, Error> {
+    pub async fn internal_with(&self, statement: impl SqlSafeStr) -> Result<Tx, Error> {
         begin(&self.internal, statement.into_sql_str()).await
     }
 

@@ -74,8 +74,7 @@ fn text_of(path: &Path) -> Result<String> {
     if path == Path::new("-") {
         return std::io::read_to_string(std::io::stdin()).context("cannot read stdin");
     }
-    std::fs::read_to_string(path)
-        .with_context(|| Wrong(format!("cannot read {}", path.display())))
+    std::fs::read_to_string(path).with_context(|| Wrong(format!("cannot read {}", path.display())))
 }
 
 /// A message from JSON text.

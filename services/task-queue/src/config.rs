@@ -48,6 +48,9 @@ pub struct QueueConfig {
     /// How often a waiting agent looks without having been woken.
     #[serde(with = "duration")]
     pub poll_period: Duration,
+    /// How long a count of what waits and runs serves those who ask.
+    #[serde(with = "duration")]
+    pub figures_period: Duration,
     /// How long a watcher may leave what it was sent lying.
     #[serde(with = "duration")]
     pub watch_patience: Duration,

@@ -1,14 +1,16 @@
 //! What every part of the service shares.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use reeve_clock::Clock;
 use reeve_events::{NewEvent, Wake};
+use reeve_ids::TenantId;
 use reeve_postgres::{Database, Tx};
 use reeve_redis::Wakeups;
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -18,8 +20,13 @@ use crate::config::QueueConfig;
 use crate::dispatch::{Dispatch, ReadyTask};
 use crate::domain::Admission;
 use crate::metrics::TaskMetrics;
-use crate::storage::Unblocked;
+use crate::operations::{Asides, Figures};
+use crate::storage::{self, Unblocked};
 use crate::{Error, NAME};
+
+/// How the transaction of a lane begins.
+const BEGIN_LANE: &str = "BEGIN; SET LOCAL enable_seqscan = off; \
+     SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
 /// A handle to what is shared; clones share it.
 #[derive(Clone)]
@@ -35,6 +42,10 @@ pub struct Parts {
     pub wake: Wake,
     /// Order and wake-ups.
     pub dispatch: Dispatch,
+    /// Lanes from which tasks that a brake holds are being taken.
+    pub asides: Asides,
+    /// What waits and runs in every queue.
+    pub figures: Figures,
     /// Wakes an agent's streams on every replica.
     pub wakeups: Wakeups,
     /// Wakes the admission loop.
@@ -82,9 +93,30 @@ impl Shared {
     /// # Errors
     /// When PostgreSQL cannot be reached; nothing was written.
     pub async fn lane_transaction(&self) -> Result<Tx, Error> {
-        const BEGIN: &str = "BEGIN; SET LOCAL enable_seqscan = off; \
-             SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
-        Ok(self.database.internal_with(BEGIN).await?)
+        Ok(self.database.internal_with(BEGIN_LANE).await?)
+    }
+
+    /// As [`Shared::lane_transaction`], for grants to some tenants: whoever sets a brake waits until
+    /// it ends, so that a grant which has not seen the brake is over before its setting is answered.
+    /// Taken in the order of the keys, so that two grants cannot deadlock with who waits.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be reached; nothing was written.
+    pub async fn grant_transaction(
+        &self,
+        tenants: impl Iterator<Item = TenantId>,
+    ) -> Result<Tx, Error> {
+        let keys: BTreeSet<_> = tenants.map(storage::lock_key).collect();
+        let lock = |key| {
+            format!(
+                "; SELECT pg_advisory_xact_lock_shared({}, {key})",
+                storage::GRANTS
+            )
+        };
+        let locks: String = keys.into_iter().map(lock).collect();
+        // Numbers cannot carry SQL.
+        let begin = AssertSqlSafe(format!("{BEGIN_LANE}{locks}"));
+        Ok(self.database.internal_with(begin).await?)
     }
 
     /// Writes the events of a transaction, as one row.
@@ -121,7 +153,7 @@ impl Shared {
     }
 
     /// The topic on which an agent's streams listen for cancellations.
-    pub fn agent_topic(tenant: reeve_ids::TenantId, agent: reeve_ids::AgentId) -> String {
+    pub fn agent_topic(tenant: TenantId, agent: reeve_ids::AgentId) -> String {
         format!("agent/{tenant}/{agent}")
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reeve_ids::{TaskId, TenantId};
+use reeve_ids::{BrakeId, TaskId, TenantId};
 use reeve_status::{Code, Fault, Reason};
 
 use crate::domain::{Forbidden, State};
@@ -87,6 +87,29 @@ pub enum Error {
         /// What is limited.
         what: &'static str,
         /// How much of it there may be.
+        limit: i64,
+    },
+    /// The queue was paused or resumed since.
+    #[error("queue {queue} has the pause {brake:?}")]
+    QueueChanged {
+        /// The queue.
+        queue: String,
+        /// Its pause, if it has one.
+        brake: Option<BrakeId>,
+    },
+    /// No such brake is set.
+    #[error("no brake {0}")]
+    NoBrake(String),
+    /// The name has another selector.
+    #[error("brake {0} has another selector")]
+    BrakeExists(String),
+    /// The brake was set and lifted meanwhile.
+    #[error("brake {0} changed while it was looked at")]
+    BrakeMoved(String),
+    /// The tenant has as many brakes as it may.
+    #[error("a tenant may have {limit} brakes")]
+    TooManyBrakes {
+        /// How many.
         limit: i64,
     },
     /// A lane holds as much as it may.
@@ -193,6 +216,26 @@ impl From<Error> for Fault {
                 what,
                 limit,
             } => limit_reached(tenant, what, limit),
+            Error::QueueChanged { queue, brake } => {
+                Self::etag_mismatch("queue", queue, queue_etag(brake))
+            }
+            Error::NoBrake(name) => Self::not_found("brake", name),
+            Error::BrakeExists(name) => Self::already_exists("brake", name),
+            Error::BrakeMoved(name) => Self::new(
+                Code::Aborted,
+                Reason::WriteConflict,
+                format!("brake {name} changed at the same time; nothing was written"),
+            ),
+            Error::TooManyBrakes { limit } => {
+                let message = format!("a tenant may have {limit} brakes, and has");
+                Self::new(
+                    Code::ResourceExhausted,
+                    Reason::LimitReached,
+                    message.clone(),
+                )
+                .with("limit", limit.to_string())
+                .with_quota("brakes", message)
+            }
             Error::LaneFull { lane } => Self::new(
                 Code::ResourceExhausted,
                 Reason::Overloaded,
@@ -208,6 +251,11 @@ impl From<Error> for Fault {
             Error::Fault(fault) => fault,
         }
     }
+}
+
+/// The etag of a queue with this pause.
+pub fn queue_etag(pause: Option<BrakeId>) -> String {
+    pause.map_or_else(|| "open".to_owned(), |id| id.to_string())
 }
 
 /// FAILED_PRECONDITION, reason LEASE_LOST.

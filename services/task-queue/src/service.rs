@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use reeve_auth::{Authenticator, RemoteAuthenticator, ServiceTokens};
+use reeve_contracts::task::v1::queue_service_server::QueueServiceServer;
 use reeve_contracts::task::v1::task_service_server::TaskServiceServer;
 use reeve_contracts::task::v1::task_type_service_server::TaskTypeServiceServer;
 use reeve_contracts::task::v1::work_service_server::WorkServiceServer;
@@ -17,11 +18,12 @@ use crate::clients::{Agents, Budgets};
 use crate::config::{Config, span};
 use crate::core::{Parts, Shared};
 use crate::dispatch::Dispatch;
-use crate::grpc::{TaskApi, TypeApi, WorkApi};
+use crate::grpc::{QueueApi, TaskApi, TypeApi, WorkApi};
 use crate::lanes::{
     AdvanceFlush, CompleteFlush, CreateFlush, GrantFlush, Lane, RenewFlush, SettleFlush,
 };
 use crate::metrics::TaskMetrics;
+use crate::operations::{Asides, Figures};
 use crate::{NAME, loops, storage};
 
 /// Watches that read the log at the same time.
@@ -132,11 +134,15 @@ impl TaskQueue {
                 .add_service(limited!(WorkServiceServer::new(WorkApi::new(
                     queue.clone()
                 ))))
+                .add_service(limited!(QueueServiceServer::new(QueueApi::new(
+                    queue.clone()
+                ))))
                 .add_service(limited!(FeedService::server(log))),
             grpc_services: vec![
                 TaskApi::NAME,
                 TypeApi::NAME,
                 WorkApi::NAME,
+                QueueApi::NAME,
                 FeedService::NAME,
             ],
             loops: loops::all(&queue, &redis, relay, tokens, registry),
@@ -164,6 +170,8 @@ fn queue(config: Config, deps: Deps) -> Queue {
     let shared = Shared::new(Parts {
         catalogues,
         dispatch: Dispatch::new(ready, wakeups.clone(), Arc::clone(&deps.clock)),
+        asides: Asides::default(),
+        figures: Figures::new(config.queue.figures_period),
         agents: Agents::new(deps.peers.agent_registry.clone(), config.queue.agent_memory),
         budgets: Budgets::new(deps.peers.finance.clone(), hold_duration),
         metrics,

@@ -239,7 +239,8 @@ impl Dispatch {
         });
     }
 
-    async fn put_back(&self, popped: &[Popped]) {
+    /// Returns popped tasks to their places, and waits until they are there. Nobody is woken.
+    pub async fn put_back(&self, popped: &[Popped]) {
         if let Err(error) = self.ready.give_back(popped).await {
             tracing::debug!(%error, "popped tasks return by themselves");
         }

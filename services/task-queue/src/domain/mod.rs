@@ -3,6 +3,7 @@
 
 mod attempt;
 mod backoff;
+mod brake;
 mod built_in;
 mod catalogue;
 mod lease_token;
@@ -16,6 +17,7 @@ mod usage;
 
 pub use attempt::{AttemptEnd, Cause, Settled, Standing, TaskError, completable, settle};
 pub use backoff::RetryPolicy;
+pub use brake::{Brake, Selector};
 pub use built_in::BUILT_IN;
 pub use catalogue::{Catalogue, Catalogued};
 pub use lease_token::LeaseToken;

@@ -57,6 +57,8 @@ pub enum PendingReason {
     Scheduled = 2,
     /// For other tasks.
     Blocked = 3,
+    /// For a brake to be lifted.
+    Paused = 5,
     /// For an agent that can do it.
     NoEligibleAgent = 6,
     /// For money.
@@ -70,6 +72,8 @@ pub enum PendingReason {
 pub struct Waiting {
     /// How many dependencies are not complete.
     pub blocked_by: i32,
+    /// Whether a brake holds it.
+    pub braked: bool,
     /// What its budget says.
     pub admission: Admission,
     /// When it may run.
@@ -79,12 +83,15 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// The reason at `now`: the one that would be met last.
+    /// The reason at `now`: the one that would be met last. While a brake holds the task its budget
+    /// is not asked.
     pub fn reason(&self, now: DateTime<Utc>) -> PendingReason {
         if self.blocked_by > 0 {
             PendingReason::Blocked
         } else if self.ready_time > now {
             PendingReason::Scheduled
+        } else if self.braked {
+            PendingReason::Paused
         } else if self.admission == Admission::OverBudget {
             PendingReason::OverBudget
         } else if self.admission == Admission::Awaiting {
@@ -108,6 +115,7 @@ mod tests {
         let now = DateTime::from_timestamp(1_800_000_000, 0).expect("in range");
         let ready = Waiting {
             blocked_by: 0,
+            braked: false,
             admission: Admission::Free,
             ready_time: now,
             eligible: Some(true),
@@ -148,6 +156,22 @@ mod tests {
                     ..ready
                 },
                 PendingReason::OverBudget,
+            ),
+            (
+                Waiting {
+                    braked: true,
+                    admission: Admission::OverBudget,
+                    ..ready
+                },
+                PendingReason::Paused,
+            ),
+            (
+                Waiting {
+                    braked: true,
+                    ready_time: now + TimeDelta::microseconds(1),
+                    ..ready
+                },
+                PendingReason::Scheduled,
             ),
             (
                 Waiting {

@@ -71,6 +71,8 @@ pub struct Task {
     pub agent_id: Option<AgentId>,
     /// Dependencies that are not complete.
     pub blocked_by: i32,
+    /// Whether a brake holds it.
+    pub braked: bool,
     /// What its budget says.
     pub admission: Admission,
     /// The hold under which it runs.
@@ -110,6 +112,7 @@ impl Task {
     pub fn waiting(&self, eligible: Option<bool>) -> Option<Waiting> {
         (self.state == State::Pending).then_some(Waiting {
             blocked_by: self.blocked_by,
+            braked: self.braked,
             admission: self.admission,
             ready_time: self.ready_time,
             eligible,

@@ -1,17 +1,21 @@
 //! The RPCs: parse, operate, render.
 
 mod parse;
+mod parse_queue;
 mod parse_spec;
 mod parse_type;
 mod parse_work;
 mod portions;
+mod queue_api;
 mod render;
+mod render_queue;
 mod render_type;
 mod session;
 mod task_api;
 mod type_api;
 mod work_api;
 
+pub use queue_api::QueueApi;
 pub use task_api::TaskApi;
 pub use type_api::TypeApi;
 pub use work_api::WorkApi;

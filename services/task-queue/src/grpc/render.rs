@@ -40,6 +40,7 @@ fn reason(reason: PendingReason) -> proto::PendingReason {
         PendingReason::Ready => proto::PendingReason::Ready,
         PendingReason::Scheduled => proto::PendingReason::Scheduled,
         PendingReason::Blocked => proto::PendingReason::Blocked,
+        PendingReason::Paused => proto::PendingReason::Paused,
         PendingReason::NoEligibleAgent => proto::PendingReason::NoEligibleAgent,
         PendingReason::OverBudget => proto::PendingReason::OverBudget,
         PendingReason::AwaitingBudget => proto::PendingReason::AwaitingBudget,

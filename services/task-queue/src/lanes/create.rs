@@ -31,6 +31,8 @@ pub enum Created {
     New {
         /// How many dependencies are not complete.
         blocked_by: i32,
+        /// Whether a brake holds it.
+        braked: bool,
     },
     /// The same request had created it.
     Before(TaskId),
@@ -65,7 +67,7 @@ impl Flush for CreateFlush {
         plan.find_related(&mut tx).await?;
         plan.give_up_refused(&mut tx).await?;
         let new = plan.new_tasks();
-        storage::insert_tasks(&mut tx, &new).await?;
+        plan.braked = storage::insert_tasks(&mut tx, &new).await?;
         let created = |entry: &&Entry<'_>| plan.is_new(entry);
         let events = plan.entries.iter().filter(created);
         let events = events.map(|entry| events::created(entry.task, &groups[entry.group].actor));
@@ -112,6 +114,8 @@ struct Plan<'a> {
     before: HashMap<TaskId, TaskId>,
     /// Dependencies that are not complete.
     blocked: HashMap<TaskId, i32>,
+    /// Tasks that a brake holds.
+    braked: HashSet<TaskId>,
     refused: HashMap<usize, Error>,
 }
 
@@ -130,6 +134,7 @@ impl<'a> Plan<'a> {
             entries: entries.collect(),
             before: HashMap::new(),
             blocked: HashMap::new(),
+            braked: HashSet::new(),
             refused: HashMap::new(),
         }
     }
@@ -224,8 +229,10 @@ impl<'a> Plan<'a> {
         for entry in &self.entries {
             let id = entry.task.id;
             let blocked_by = self.blocked_by(id);
+            let braked = self.braked.contains(&id);
+            let new = Created::New { blocked_by, braked };
             let before = self.before.get(&id).copied();
-            created[entry.group].push(before.map_or(Created::New { blocked_by }, Created::Before));
+            created[entry.group].push(before.map_or(new, Created::Before));
         }
         let each = created.into_iter().enumerate();
         each.map(|(group, created)| self.refused.remove(&group).map_or(Ok(created), Err))

@@ -86,7 +86,8 @@ impl GrantFlush {
         let now = self.shared.clock.now();
         let mut sorted: Vec<_> = asks.values().map(|(_, ask)| ask).collect();
         sorted.sort_by_key(|ask| ask.task_id);
-        let mut tx = self.shared.lane_transaction().await?;
+        let tenants = sorted.iter().map(|ask| ask.tenant_id);
+        let mut tx = self.shared.grant_transaction(tenants).await?;
         let leased = storage::grant(&mut tx, &sorted, now).await?;
         if !leased.unreadable.is_empty() {
             return Ok(Written::Unreadable(leased.unreadable));

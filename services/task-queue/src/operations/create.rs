@@ -41,8 +41,9 @@ pub async fn create(queue: &Queue, caller: &Caller, creation: Creation) -> Resul
     };
     let created = queue.lanes.create.submit(group).await?;
     match created.first() {
-        Some(Created::New { blocked_by }) => Ok(Task {
+        Some(Created::New { blocked_by, braked }) => Ok(Task {
             blocked_by: *blocked_by,
+            braked: *braked,
             ..fresh
         }),
         Some(Created::Before(id)) => super::get(queue, caller.tenant(), *id).await,
@@ -125,24 +126,29 @@ async fn made_by(
 }
 
 fn new_task(queue: &Queue, caller: &Caller, creation: Creation) -> NewTask {
-    let principal = &caller.principal;
     NewTask {
         id: TaskId::new(),
         tenant_id: caller.tenant(),
         spec: creation.spec,
         bytes: creation.bytes,
-        creator: domain::Actor {
-            kind: match principal.kind {
-                reeve_auth::PrincipalKind::User => domain::ActorKind::User,
-                reeve_auth::PrincipalKind::Agent => domain::ActorKind::Agent,
-                reeve_auth::PrincipalKind::Service => domain::ActorKind::Service,
-            } as i16,
-            subject: principal.subject.clone(),
-            display_name: principal.display_name.clone(),
-        },
+        creator: creator(caller),
         traceparent: caller.traceparent.clone().unwrap_or_default(),
         create_time: queue.shared.clock.now(),
         request: creation.request,
+    }
+}
+
+/// Who calls, as it is stored.
+pub fn creator(caller: &Caller) -> domain::Actor {
+    let principal = &caller.principal;
+    domain::Actor {
+        kind: match principal.kind {
+            reeve_auth::PrincipalKind::User => domain::ActorKind::User,
+            reeve_auth::PrincipalKind::Agent => domain::ActorKind::Agent,
+            reeve_auth::PrincipalKind::Service => domain::ActorKind::Service,
+        } as i16,
+        subject: principal.subject.clone(),
+        display_name: principal.display_name.clone(),
     }
 }
 
@@ -163,6 +169,7 @@ fn as_created(task: &NewTask) -> Task {
         dead: false,
         agent_id: None,
         blocked_by: 0,
+        braked: false,
         admission: task.admission(),
         hold_id: None,
         cancel_requested: false,

@@ -5,7 +5,7 @@ use reeve_events::{Actor, NewEvent};
 use reeve_ids::{TenantId, Uuid};
 use serde_json::{Map, Value as Json, json};
 
-use crate::domain::{AttemptEnd, NewTask, Origin, Settled, State, Task, Usage};
+use crate::domain::{AttemptEnd, Brake, NewTask, Origin, Selector, Settled, State, Task, Usage};
 use crate::storage::{AdvancedRow, CompletedRow, Facts, LockedRow, Unadmitted};
 
 /// `task.created`.
@@ -193,6 +193,50 @@ pub fn redriven(task: &Task, actor: &Actor, now: DateTime<Utc>) -> NewEvent {
         task.id.uuid(),
         data,
     )
+}
+
+/// `queue.paused` or `brake.set`.
+pub fn braked(brake: &Brake, actor: &Actor) -> NewEvent {
+    let kinds = ["queue.paused", "brake.set"];
+    of_brake(brake, kinds, &brake.reason, actor, brake.create_time)
+}
+
+/// `queue.resumed` or `brake.lifted`.
+pub fn released(brake: &Brake, reason: &str, actor: &Actor, now: DateTime<Utc>) -> NewEvent {
+    let kinds = ["queue.resumed", "brake.lifted"];
+    of_brake(brake, kinds, reason, actor, now)
+}
+
+fn of_brake(
+    brake: &Brake,
+    [of_queue, of_tasks]: [&'static str; 2],
+    reason: &str,
+    actor: &Actor,
+    now: DateTime<Utc>,
+) -> NewEvent {
+    let Selector {
+        queues,
+        kinds,
+        capabilities,
+        labels,
+    } = &brake.selector;
+    let mut data = Map::new();
+    data.insert("brake_id".into(), json!(brake.id));
+    data.insert("reason".into(), json!(reason));
+    let (kind, resource) = match brake.paused_queue() {
+        Some(queue) => {
+            data.insert("queue".into(), json!(queue));
+            (of_queue, ("queue", queue))
+        }
+        None => {
+            let selector = json!({
+                "queues": queues, "types": kinds, "capabilities": capabilities, "labels": labels,
+            });
+            data.insert("selector".into(), selector);
+            (of_tasks, ("brake", brake.name.as_str()))
+        }
+    };
+    NewEvent::new(brake.tenant_id, actor.clone(), now, kind, resource).with(Json::Object(data))
 }
 
 fn event(

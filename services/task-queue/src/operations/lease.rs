@@ -17,8 +17,12 @@ use crate::lanes::{Grant, GrantItem, Leases};
 use crate::storage::PassedRow;
 use crate::{Error, Queue, storage};
 
+use super::set_aside;
+
 /// The most tasks that one pull takes.
 const MOST: usize = reeve_redis::POP_LIMIT;
+/// Tasks that a brake holds which one pull may meet before it leaves their lanes to be cleared.
+const PATIENCE: usize = 3;
 /// Kept back from a caller's deadline for a last look and the answer.
 const ANSWER: Duration = Duration::from_millis(500);
 
@@ -133,7 +137,7 @@ pub async fn pull(
     let turn = rand::random_range(0..lanes.len());
     lanes.rotate_left(turn);
     let most = most.min(MOST);
-    let mut unsuited = Vec::new();
+    let (mut unsuited, mut braked) = (Vec::new(), Vec::new());
     let pulled = loop {
         let popped = match queue.shared.dispatch.pop(&lanes, most).await {
             Ok(popped) => popped,
@@ -145,9 +149,15 @@ pub async fn pull(
         if popped.is_empty() {
             break Ok(Leases::default());
         }
-        match claim(queue, ask, popped, &mut unsuited).await {
-            // All of it was stale or not for this agent: there may be more behind.
-            Ok(leases) if leases.is_empty() => {}
+        match claim(queue, ask, popped, &mut unsuited, &mut braked).await {
+            // All of it was stale or not for this agent: there may be more behind. Behind many that
+            // a brake holds others look.
+            Ok(leases) if leases.is_empty() => {
+                if braked.len() >= PATIENCE {
+                    lanes.retain(|lane| !braked.contains(lane));
+                    set_aside(&queue.shared, ask.tenant_id, std::mem::take(&mut braked));
+                }
+            }
             other => break other,
         }
     };
@@ -155,14 +165,16 @@ pub async fn pull(
     pulled
 }
 
-/// Claims what was popped. Popped tasks that are not to be had are forgotten; those that are for
-/// other agents are put aside, and those whose time has not come wait for it: the clock of the
-/// replica that put them into their lane is ahead of this one's.
+/// Claims what was popped. Popped tasks that are not to be had are forgotten, those that a brake holds
+/// among them, whose lanes are noted: they come back when it is lifted. Those that are for other
+/// agents are put aside, and those whose time has not come wait for it: the clock of the replica that
+/// put them into their lane is ahead of this one's.
 async fn claim(
     queue: &Queue,
     ask: &LeaseAsk,
     popped: Vec<Popped>,
     unsuited: &mut Vec<Unsuited>,
+    braked: &mut Vec<LaneKey>,
 ) -> Result<Leases, Fault> {
     let dispatch = &queue.shared.dispatch;
     let ids = popped
@@ -185,6 +197,10 @@ async fn claim(
     let (mut done, mut later) = (Vec::with_capacity(popped.len()), Vec::new());
     for popped in popped {
         match passed.remove(&popped.id) {
+            Some(row) if row.braked => {
+                braked.push(LaneKey::named(&popped.lane));
+                done.push(popped);
+            }
             Some(row) if row.ready_time <= now => {
                 let shunned = row
                     .rejected_by

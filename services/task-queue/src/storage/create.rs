@@ -1,6 +1,6 @@
 //! Storing new tasks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reeve_ids::{ProjectId, TaskId, TenantId, Uuid};
@@ -167,20 +167,21 @@ pub async fn existing_tasks(
     Ok(found.into_iter().map(pair).collect())
 }
 
-/// Stores tasks, each with how many of its dependencies are not complete.
+/// Stores tasks, each with how many of its dependencies are not complete; answers which of them a
+/// brake holds.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn insert_tasks(
     connection: &mut PgConnection,
     tasks: &[(&NewTask, i32)],
-) -> Result<(), Error> {
+) -> Result<HashSet<TaskId>, Error> {
     if tasks.is_empty() {
-        return Ok(());
+        return Ok(HashSet::new());
     }
     let column = Column(tasks);
     let millis = |span: Option<TimeDelta>| span.map(|span| span.num_milliseconds());
-    sqlx::query(include_str!("queries/task/insert.sql"))
+    let braked: Vec<Uuid> = sqlx::query_scalar(include_str!("queries/task/insert.sql"))
         .bind(column.of(|task| task.id.uuid()))
         .bind(column.of(|task| task.tenant_id.uuid()))
         .bind(column.of(|task| task.spec.kind.as_str()))
@@ -208,9 +209,10 @@ pub async fn insert_tasks(
         .bind(column.of(NewTask::order_score))
         .bind(column.of(NewTask::ready_time))
         .bind(column.of(NewTask::start_deadline) as Vec<Option<DateTime<Utc>>>)
-        .execute(&mut *connection)
+        .fetch_all(&mut *connection)
         .await?;
-    insert_dependencies(connection, tasks).await
+    insert_dependencies(connection, tasks).await?;
+    Ok(braked.into_iter().map(TaskId::from_uuid).collect())
 }
 
 async fn insert_dependencies(

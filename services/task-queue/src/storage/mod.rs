@@ -1,6 +1,7 @@
 //! The schema `task_queue`. Functions take the connection of whoever runs the transaction; each
 //! statement names the tenants that it concerns.
 
+mod brakes;
 mod create;
 mod dependencies;
 mod details;
@@ -16,6 +17,10 @@ use std::sync::LazyLock;
 use reeve_postgres::Schema;
 use reeve_postgres::sqlx::migrate::Migrator;
 
+pub use brakes::{
+    FiguresRow, GRANTS, braked, count_brakes, figures, get_brake, insert_brake, list_brakes,
+    lock_key, released, remove_brake, wait_for_grants,
+};
 pub use create::{claim_requests, existing_tasks, find_requests, insert_tasks, unclaim_requests};
 pub use dependencies::{dependents, end_states, hold_dependencies, unblock};
 pub use details::Details;

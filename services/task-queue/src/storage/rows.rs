@@ -102,6 +102,8 @@ pub struct TaskRow {
     pub stand: StandRow,
     #[sqlx(flatten)]
     pub end: EndRow,
+    /// Whether a brake holds it.
+    pub braked: bool,
 }
 
 /// An attempt that has ended.
@@ -199,6 +201,8 @@ pub struct PassedRow {
     pub ready: ReadyRow,
     pub ready_time: DateTime<Utc>,
     pub rejected_by: Vec<Uuid>,
+    /// Whether a brake holds it.
+    pub braked: bool,
 }
 
 /// How the attempt that a token names ended.
@@ -308,6 +312,7 @@ fn assemble(spec: SpecRow, stand: StandRow) -> Result<Task, Error> {
         dead: matches!(state, State::Failed | State::Timeout),
         agent_id: stand.agent_id.map(AgentId::from_uuid),
         blocked_by: stand.blocked_by,
+        braked: false,
         admission,
         hold_id: stand.hold_id.map(HoldId::from_uuid),
         cancel_requested: stand.cancel_requested,
@@ -363,6 +368,7 @@ impl TaskRow {
     pub fn into_task(self) -> Result<Task, Error> {
         let (id, end) = (self.spec.id, self.end);
         let mut task = assemble(self.spec, self.stand)?;
+        task.braked = self.braked;
         task.end_time = end.end_time;
         task.error = error(end.error_code, end.error_message, end.error_details);
         task.result = end.result;

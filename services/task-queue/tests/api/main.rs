@@ -4,6 +4,7 @@
 mod agents;
 mod asks;
 mod bad_input;
+mod brakes;
 mod budgets;
 mod cancel;
 mod database;
@@ -18,6 +19,7 @@ mod list;
 mod origin;
 mod outage;
 mod peers;
+mod queues;
 mod redis_loss;
 mod replicas;
 mod retries;

@@ -22,6 +22,11 @@ select
     r.cancel_time is not null as cancel_requested,
     coalesce(r.cancel_reason, o.cancel_reason) as cancel_reason,
     coalesce(r.rejected_by, '{}') as rejected_by,
+    case
+        when r.state = 1 and (select exists (select from brake where tenant_id = $2))
+        then exists (select from brakes_on(t.id, t.tenant_id, t.queue, t.capability))
+        else false
+    end as braked,
     o.end_time,
     o.attempt_end,
     coalesce(o.error_code, a.error_code) as error_code,

@@ -1,5 +1,6 @@
 -- Leases tasks by primary key. A task that was cancelled, taken or rescheduled since it was popped
--- does not match and is not returned. Whoever rejected a task is not given it again.
+-- does not match and is not returned. Whoever rejected a task is not given it again. Whether there
+-- is any brake is asked once; only if there is, each task is looked at.
 with x as (
     select * from unnest(
         $1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::boolean[], $6::bigint[]
@@ -25,6 +26,13 @@ granted as (
       and r.blocked_by = 0
       and (r.admission = 0 or (r.admission = 3 and r.hold_expire_time > $7))
       and not (x.agent_id = any (r.rejected_by))
+      and case
+          when (select exists (select from brake where tenant_id = any ($2)))
+          then not exists (
+              select from brakes_on(r.task_id, r.tenant_id, r.queue, r.capability)
+          )
+          else true
+      end
     returning r.*
 )
 select

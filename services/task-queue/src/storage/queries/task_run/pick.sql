@@ -9,5 +9,10 @@ where tenant_id = $1
   and blocked_by = 0
   and (admission = 0 or (admission = 3 and hold_expire_time > $4))
   and not ($5 = any (rejected_by))
+  and case
+      when (select exists (select from brake where tenant_id = $1))
+      then not exists (select from brakes_on(task_id, tenant_id, queue, capability))
+      else true
+  end
 order by order_score, task_id
 limit $6

@@ -7,4 +7,9 @@ join task_run r
 where r.order_score <= x.last_score
   and r.state = 1 and r.ready_time <= $5 and r.blocked_by = 0
   and (r.admission = 0 or (r.admission = 3 and r.hold_expire_time > $6))
+  and case
+      when (select exists (select from brake))
+      then not exists (select from brakes_on(r.task_id, r.tenant_id, r.queue, r.capability))
+      else true
+  end
 limit $7

@@ -1,6 +1,10 @@
 -- Of the tasks that were popped and not granted: those that still wait for an agent. It is not this
--- one's turn (it has rejected the task), or not yet their time by this replica's clock.
-select r.task_id, r.tenant_id, r.queue, r.capability, r.order_score, r.ready_time, r.rejected_by
+-- one's turn (it has rejected the task), or not yet their time by this replica's clock, or a brake
+-- holds them.
+select r.task_id, r.tenant_id, r.queue, r.capability, r.order_score, r.ready_time, r.rejected_by,
+    exists (
+        select from brakes_on(r.task_id, r.tenant_id, r.queue, r.capability)
+    ) as braked
 from unnest($1::uuid[], $2::uuid[]) as x (task_id, tenant_id)
 join task_run r on r.task_id = x.task_id and r.tenant_id = x.tenant_id
 where r.state = 1 and r.blocked_by = 0

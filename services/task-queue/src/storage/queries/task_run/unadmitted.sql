@@ -11,6 +11,11 @@ from (
     where state = 1 and blocked_by = 0 and ready_time <= $2
       and (admission in (1, 2) or (admission = 3 and hold_expire_time <= $2))
       and (ask_time is null or ask_time < $1)
+      and case
+          when (select exists (select from brake))
+          then not exists (select from brakes_on(task_id, tenant_id, queue, capability))
+          else true
+      end
 ) r
 join task t on t.id = r.task_id and t.tenant_id = r.tenant_id
 order by r.turn, r.ask_time nulls first, r.order_score

@@ -1,0 +1,1 @@
+select count(*) from brake where tenant_id = $1

@@ -1,0 +1,1 @@
+select * from brake where tenant_id = $1 and name = $2

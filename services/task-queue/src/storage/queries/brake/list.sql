@@ -1,0 +1,5 @@
+-- The brakes of a tenant by name, after one.
+select * from brake
+where tenant_id = $1 and ($2::text is null or name > $2)
+order by name
+limit $3
