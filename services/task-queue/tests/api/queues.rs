@@ -1,5 +1,7 @@
 //! Queues are seen, stopped and let go.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use chrono::TimeDelta;
 use reeve_clock::Clock as _;
 use reeve_contracts::event::v1::Event;
@@ -9,6 +11,7 @@ use reeve_contracts::task::v1::{self as proto, PendingReason, Queue, TaskState};
 use reeve_ids::{AgentId, TenantId};
 use reeve_status::{Code, Reason};
 use reeve_testkit::{authorize, eventually};
+use sqlx::Connection as _;
 use tonic::Status;
 use tonic::transport::Channel;
 
@@ -141,49 +144,48 @@ async fn a_resumed_queue_wakes_who_waits_at_once_on_every_replica() {
 }
 
 #[tokio::test]
-async fn nothing_is_handed_out_from_the_moment_the_call_is_answered() {
+async fn a_pause_is_answered_after_the_grants_that_have_not_seen_it() {
     let world = World::start().await;
-    let (there, _deps) = world.replica().await;
-    let agents = [world.agent(&["lint"]), world.agent(&["lint"])];
-    world.create_many(spec("lint"), 400).await;
-    let lease = |channel: Channel, agent| {
-        let request = world.ask(proto::LeaseTasksRequest {
-            wait_duration: None,
-            ..lease_of(agent, 2)
-        });
-        let mut work = WorkServiceClient::new(channel);
-        async move {
-            let answer = work.lease_tasks(request).await.expect("it may lease");
-            answer.into_inner().leases.len()
-        }
-    };
-    let calls = (0..40).map(|n| match n % 2 {
-        0 => lease(world.channel(), agents[0]),
-        _ => lease(there.channel(), agents[1]),
-    });
-    let pause = async {
+    let agent = world.agent(&["lint"]);
+    let created = world.create(spec("lint")).await;
+    let (mut holder, mut looker) = (world.database.admin().await, world.database.admin().await);
+    let mut held = holder.begin().await.expect("a transaction");
+    sqlx::query("select from task_queue.task_run where task_id = $1::uuid for update")
+        .bind(&created.id)
+        .execute(&mut *held)
+        .await
+        .expect("the task is locked");
+    let is_released = AtomicBool::new(false);
+    let (lease, pause) = (world.lease_one(agent), async {
+        // The grant has begun, does not see the pause, and cannot go on.
+        let mut probe = world.database.admin().await;
+        until_waits(&mut probe, "transactionid").await;
         world.pause("default", "").await;
-        held(&world).await
+        assert!(is_released.load(Ordering::SeqCst), "it waits for the grant");
+        world.get(&created.id).await.state()
+    });
+    let release = async {
+        until_waits(&mut looker, "advisory").await;
+        is_released.store(true, Ordering::SeqCst);
+        held.rollback().await.expect("the task is free");
     };
-    let (leased, at_the_answer) = tokio::join!(futures::future::join_all(calls), pause);
-    let leased: usize = leased.into_iter().sum();
-    assert_eq!(held(&world).await, at_the_answer);
-    assert_eq!(leased, at_the_answer, "whoever got one had it by then");
+    let (lease, state, ()) = tokio::join!(lease, pause, release);
+    assert_eq!(id_of(&lease), created.id);
+    assert_eq!(state, TaskState::Assigned, "at the answer it was leased");
 }
 
-/// How many tasks agents hold.
-async fn held(world: &World) -> usize {
-    let filter = proto::TaskFilter {
-        states: vec![TaskState::Assigned.into()],
-        ..Default::default()
-    };
-    let request = proto::ListTasksRequest {
-        filter: Some(filter),
-        page_size: 1_000,
-        ..Default::default()
-    };
-    let answer = world.tasks().list_tasks(world.ask(request)).await;
-    answer.expect("a list").into_inner().tasks.len()
+/// Until some transaction of the test's database waits for a lock of this kind.
+async fn until_waits(connection: &mut sqlx::PgConnection, kind: &str) {
+    const WAITING: &str = "select count(*) from pg_locks l join pg_stat_activity a using (pid) \
+        where not l.granted and l.locktype = $1 and a.datname = current_database()";
+    let probe = tokio::sync::Mutex::new(connection);
+    eventually(|| async {
+        let mut connection = probe.lock().await;
+        let waiting = sqlx::query_scalar(WAITING).bind(kind);
+        let waiting: i64 = waiting.fetch_one(&mut **connection).await.expect("locks");
+        waiting > 0
+    })
+    .await;
 }
 
 #[tokio::test]
