@@ -93,6 +93,10 @@ reasons! {
     LeaseLost = "LEASE_LOST";
     /// The queue holds as much as it may.
     QueueFull = "QUEUE_FULL";
+    /// The filter of a bulk call chooses more than the caller expects.
+    CountMismatch = "COUNT_MISMATCH";
+    /// The filter of a bulk call chooses nothing.
+    NothingMatched = "NOTHING_MATCHED";
 
     // workflow-engine.
     /// The definition has faults; the metadata names the steps.

@@ -1,5 +1,6 @@
 //! Messages from protobuf JSON: what a file holds, and what a person would type after grpcurl -d.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -47,6 +48,15 @@ pub fn values_of(kind: &str, typed: &[String]) -> Result<Vec<String>> {
 /// JSON that was typed as the value of an option.
 pub fn json(option: &str, typed: &str) -> Result<Json> {
     serde_json::from_str(typed).with_context(|| Wrong(format!("{option} is not JSON")))
+}
+
+/// Pairs that were typed as key=value.
+pub fn pairs(option: &str, typed: &[String]) -> Result<HashMap<String, String>> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => Err(Wrong(format!("{option} {text}: must be key=value")).into()),
+    };
+    typed.iter().map(pair).collect()
 }
 
 /// A message from its JSON. Unknown fields and enum values are refused.
@@ -104,6 +114,14 @@ mod tests {
         assert!(error.to_string().contains("PENDING, "), "{error}");
         assert_eq!(crate::client::exit::status(&error), 2);
         assert!(state("unspecified").is_err());
+    }
+
+    #[test]
+    fn a_pair_has_one_key_and_everything_behind_the_first_equals_sign() {
+        let read = pairs("--label", &["a=b=c".to_owned()]).unwrap();
+        assert_eq!(read["a"], "b=c");
+        let error = pairs("--label", &["a".to_owned()]).unwrap_err();
+        assert_eq!(crate::client::exit::status(&error), 2);
     }
 
     #[test]

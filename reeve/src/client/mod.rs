@@ -14,7 +14,9 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use session::{Session, SessionArgs};
-use verbs::{agents, approvals, events, finance, incidents, keys, task_types, tasks, workflows};
+use verbs::{
+    agents, approvals, events, finance, incidents, keys, queues, task_types, tasks, workflows,
+};
 
 /// A verb with the options that every client verb takes.
 #[derive(Debug, Clone, Args)]
@@ -34,6 +36,8 @@ pub enum Verb {
     Task(With<tasks::Verb>),
     /// Types of tasks: list, show, create, change, delete.
     TaskType(With<task_types::Verb>),
+    /// Queues: list, pause, resume; brakes on any tasks.
+    Queue(With<queues::Verb>),
     /// Workflow definitions: apply, validate, list.
     Workflow(With<workflows::WorkflowVerb>),
     /// Executions of workflows: start, follow, cancel, diagnose.
@@ -68,6 +72,7 @@ pub async fn run(verb: Verb, out: &mut impl Write) -> Result<()> {
         Verb::TaskType(with) => {
             task_types::run(&Session::open(&with.session)?, with.verb, out).await
         }
+        Verb::Queue(with) => queues::run(&Session::open(&with.session)?, with.verb, out).await,
         Verb::Workflow(with) => {
             workflows::workflow(&Session::open(&with.session)?, with.verb, out).await
         }
@@ -124,6 +129,7 @@ mod tests {
             "reeve task-type update ship --task-timeout 90s --schema -",
             "reeve workflow get ship@2",
             "reeve task -o json list --state pending --state running",
+            "reeve queue brake no-deploys --type deploy --label team=red",
             "reeve agent run --capability a --exec b",
         ] {
             assert!(is_legal(legal), "{legal}");
@@ -131,6 +137,7 @@ mod tests {
         for illegal in [
             "reeve task create",
             "reeve task create -f - --type x",
+            "reeve queue brake x --all --type deploy",
             "reeve task list --page-size 0",
             "reeve task-type create",
             "reeve task list --timeout 0",

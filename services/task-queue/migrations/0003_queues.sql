@@ -1,4 +1,4 @@
--- What keeps tasks from being handed out.
+-- What keeps tasks from being handed out, and dead letters that were discarded.
 --
 -- A brake is a row here and nothing else: the claim of a task asks for it in its own statement, so
 -- no cache can be late. Whoever asks first asks whether there is any brake at all; while there is
@@ -51,3 +51,23 @@ as $$
           )
       )
 $$;
+
+-- Dead letters that nobody will redrive. The outcome itself never changes; whoever writes here, or
+-- redrives, locks it first.
+create table task_discard (
+    task_id uuid primary key,
+    tenant_id uuid not null,
+    reason text not null,
+    actor_kind smallint not null,
+    actor_subject text not null,
+    actor_name text not null,
+    discard_time timestamptz not null
+);
+
+create trigger task_discard_immutable before update on task_discard
+for each row execute function refuse_change();
+
+alter table task_discard enable row level security;
+alter table task_discard force row level security;
+create policy tenant on task_discard
+    using (tenant_visible(tenant_id)) with check (tenant_visible(tenant_id));

@@ -89,6 +89,28 @@ pub enum Error {
         /// How much of it there may be.
         limit: i64,
     },
+    /// The dead letter was discarded.
+    #[error("task {0} was discarded")]
+    Discarded(TaskId),
+    /// The task is no dead letter.
+    #[error("task {task_id} is {state:?}, which is no dead letter")]
+    NotDead {
+        /// The task.
+        task_id: TaskId,
+        /// Where it stands.
+        state: State,
+    },
+    /// A filter chooses more than the caller expects.
+    #[error("the filter chooses more than {bound} tasks; nothing was changed")]
+    CountMismatch {
+        /// What the caller expects at most.
+        bound: i64,
+        /// What is chosen at least.
+        matching: i64,
+    },
+    /// A filter chooses no dead letter.
+    #[error("the filter chooses no dead letter")]
+    NothingMatched,
     /// The queue was paused or resumed since.
     #[error("queue {queue} has the pause {brake:?}")]
     QueueChanged {
@@ -216,6 +238,28 @@ impl From<Error> for Fault {
                 what,
                 limit,
             } => limit_reached(tenant, what, limit),
+            Error::Discarded(id) => Self::precondition(
+                Reason::TransitionForbidden,
+                "DISCARDED",
+                format!("task/{id}"),
+                "the dead letter was discarded, so that nobody redrives it",
+            ),
+            Error::NotDead { task_id, state } => Self::precondition(
+                Reason::TransitionForbidden,
+                "STATE",
+                format!("task/{task_id}"),
+                format!("the task is {} and no dead letter", state.word()),
+            )
+            .with("state", state.word()),
+            Error::CountMismatch { matching, .. } => {
+                let message = error.to_string();
+                Self::precondition(Reason::CountMismatch, "COUNT", "filter", message)
+                    .with("matching", matching.to_string())
+            }
+            Error::NothingMatched => {
+                let message = error.to_string();
+                Self::precondition(Reason::NothingMatched, "COUNT", "filter", message)
+            }
             Error::QueueChanged { queue, brake } => {
                 Self::etag_mismatch("queue", queue, queue_etag(brake))
             }

@@ -8,7 +8,7 @@ use reeve_runtime::Metrics;
 
 /// Kinds of events with their counters: every change of a task is an event, so these are the rates
 /// of everything.
-const KINDS: [(&str, &str); 14] = [
+const KINDS: [(&str, &str); 15] = [
     ("task.created", "reeve_tasks_created"),
     ("task.assigned", "reeve_tasks_assigned"),
     ("task.accepted", "reeve_tasks_accepted"),
@@ -23,6 +23,7 @@ const KINDS: [(&str, &str); 14] = [
     ("task.cancel_requested", "reeve_tasks_cancel_requested"),
     ("task.over_budget", "reeve_tasks_over_budget"),
     ("task.redriven", "reeve_tasks_redriven"),
+    ("task.discarded", "reeve_tasks_discarded"),
 ];
 
 /// The metrics of this service.

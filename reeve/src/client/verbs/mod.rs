@@ -6,6 +6,7 @@ pub mod events;
 pub mod finance;
 pub mod incidents;
 pub mod keys;
+pub mod queues;
 pub mod task_types;
 pub mod tasks;
 pub mod workflows;

@@ -25,6 +25,6 @@ pub use order::order_score;
 pub use pending::{Admission, Hold, PendingReason, Waiting};
 pub use spec::{Actor, ActorKind, Budget, NewTask, Origin, Priority, Spec, Timeouts};
 pub use state::{Forbidden, State};
-pub use task::{Attempt, Progress, Task};
+pub use task::{Attempt, Discard, Progress, Task};
 pub use task_type::{Category, Changes, MOST_SCHEMA_BYTES, MOST_TYPES, Own, TaskType};
 pub use usage::Usage;

@@ -40,6 +40,17 @@ pub struct Attempt {
     pub end_time: DateTime<Utc>,
 }
 
+/// That nobody will redrive a dead letter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Discard {
+    /// Why.
+    pub reason: String,
+    /// Who says so.
+    pub actor: Actor,
+    /// When.
+    pub time: DateTime<Utc>,
+}
+
 /// A task with where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
@@ -67,6 +78,8 @@ pub struct Task {
     pub lost_leases: i32,
     /// Whether it is a dead letter.
     pub dead: bool,
+    /// That it was discarded, if it was.
+    pub discard: Option<Discard>,
     /// Who has or had it.
     pub agent_id: Option<AgentId>,
     /// Dependencies that are not complete.

@@ -1,6 +1,7 @@
 //! The RPCs: parse, operate, render.
 
 mod parse;
+mod parse_bulk;
 mod parse_queue;
 mod parse_spec;
 mod parse_type;
@@ -8,6 +9,7 @@ mod parse_work;
 mod portions;
 mod queue_api;
 mod render;
+mod render_bulk;
 mod render_queue;
 mod render_type;
 mod session;

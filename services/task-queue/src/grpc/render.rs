@@ -10,7 +10,7 @@ use reeve_status::Fault;
 use reeve_wellknown::{duration, struct_from_json, timestamp};
 use serde_json::Value as Json;
 
-use crate::domain::{Attempt, PendingReason, Spec, State, Task, TaskError, Usage};
+use crate::domain::{Actor, Attempt, PendingReason, Spec, State, Task, TaskError, Usage};
 use crate::lanes::Grant;
 
 /// Reasons of cancellations in one message.
@@ -47,6 +47,15 @@ fn reason(reason: PendingReason) -> proto::PendingReason {
     }
 }
 
+/// Who did something.
+pub fn actor(actor: Actor) -> event::Actor {
+    event::Actor {
+        kind: i32::from(actor.kind),
+        subject: actor.subject,
+        display_name: actor.display_name,
+    }
+}
+
 /// A task; `waits_for` unless it does not wait.
 pub fn task(task: Task, waits_for: Option<PendingReason>) -> proto::Task {
     let time = |time: Option<DateTime<Utc>>| time.map(timestamp);
@@ -74,11 +83,7 @@ pub fn task(task: Task, waits_for: Option<PendingReason>) -> proto::Task {
         cancel_requested: task.cancel_requested,
         cancel_reason: task.cancel_reason,
         hold_id: task.hold_id.map(|id| id.to_string()).unwrap_or_default(),
-        creator: Some(event::Actor {
-            kind: i32::from(task.creator.kind),
-            subject: task.creator.subject,
-            display_name: task.creator.display_name,
-        }),
+        creator: Some(actor(task.creator)),
         traceparent: task.traceparent,
         create_time: Some(timestamp(task.create_time)),
         update_time: Some(timestamp(task.update_time)),
@@ -89,6 +94,11 @@ pub fn task(task: Task, waits_for: Option<PendingReason>) -> proto::Task {
         lease_expire_time: time(task.lease_until),
         attempts: task.attempts.into_iter().map(attempt).collect(),
         etag,
+        discard: task.discard.map(|discard| proto::TaskDiscard {
+            reason: discard.reason,
+            actor: Some(actor(discard.actor)),
+            discard_time: Some(timestamp(discard.time)),
+        }),
     }
 }
 

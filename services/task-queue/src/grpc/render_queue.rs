@@ -1,10 +1,10 @@
 //! Queues and brakes on the wire.
 
 use chrono::TimeDelta;
-use reeve_contracts::event::v1::Actor;
 use reeve_contracts::task::v1 as proto;
 use reeve_wellknown::{duration, timestamp};
 
+use super::render;
 use crate::domain::{Brake, Selector};
 use crate::error::queue_etag;
 use crate::operations::QueueView;
@@ -17,11 +17,7 @@ pub fn brake(brake: Brake) -> proto::Brake {
         name: brake.name,
         selector: Some(selector(brake.selector)),
         reason: brake.reason,
-        creator: Some(Actor {
-            kind: i32::from(brake.creator.kind),
-            subject: brake.creator.subject,
-            display_name: brake.creator.display_name,
-        }),
+        creator: Some(render::actor(brake.creator)),
         create_time: Some(timestamp(brake.create_time)),
     }
 }

@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{parse, parse_spec, render};
+use super::{parse, parse_bulk, parse_spec, render, render_bulk};
 use crate::domain::{Catalogue, PendingReason, Task};
-use crate::operations::{self, Change, Watch};
+use crate::operations::{self, Change, Verb, Watch};
 use crate::{Error, Queue};
 
 /// Changes that a watch may be ahead of its reader.
@@ -260,6 +260,75 @@ impl TaskService for TaskApi {
         let task = operations::retry(&self.queue, &caller, id, etag).await?;
         Ok(Response::new(proto::RetryTaskResponse {
             task: Some(self.render(task).await),
+        }))
+    }
+
+    async fn bulk_cancel_tasks(
+        &self,
+        request: Request<proto::BulkCancelTasksRequest>,
+    ) -> Result<Response<proto::BulkCancelTasksResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let request = request.into_inner();
+        let (filter, scope) = (request.filter, request.scope);
+        let ask = parse_bulk::bulk(Verb::Cancel, filter, request.reason, scope)?;
+        let tally = operations::bulk(&self.queue, &caller, Verb::Cancel, &ask).await?;
+        Ok(Response::new(proto::BulkCancelTasksResponse {
+            matched_count: tally.matched,
+            cancelled_count: tally.changed,
+            requested_count: tally.asked,
+            skipped: render_bulk::skipped(&tally),
+            continuation: render_bulk::continuation(&tally, &ask),
+        }))
+    }
+
+    async fn redrive_tasks(
+        &self,
+        request: Request<proto::RedriveTasksRequest>,
+    ) -> Result<Response<proto::RedriveTasksResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let request = request.into_inner();
+        let (filter, scope) = (request.filter, request.scope);
+        let ask = parse_bulk::bulk(Verb::Redrive, filter, String::new(), scope)?;
+        let tally = operations::bulk(&self.queue, &caller, Verb::Redrive, &ask).await?;
+        Ok(Response::new(proto::RedriveTasksResponse {
+            matched_count: tally.matched,
+            redriven_count: tally.changed,
+            skipped: render_bulk::skipped(&tally),
+            continuation: render_bulk::continuation(&tally, &ask),
+        }))
+    }
+
+    async fn discard_task(
+        &self,
+        request: Request<proto::DiscardTaskRequest>,
+    ) -> Result<Response<proto::DiscardTaskResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let request = request.into_inner();
+        let mut v = Violations::new();
+        let id = parse::required(&mut v, "task_id", &request.task_id);
+        parse::text(&mut v, "reason", &request.reason, 512);
+        let etag = parse::etag(&mut v, &request.etag);
+        let id = parse::finish(v, id)?;
+        let task = operations::discard(&self.queue, &caller, id, &request.reason, etag).await?;
+        Ok(Response::new(proto::DiscardTaskResponse {
+            task: Some(self.render(task).await),
+        }))
+    }
+
+    async fn discard_tasks(
+        &self,
+        request: Request<proto::DiscardTasksRequest>,
+    ) -> Result<Response<proto::DiscardTasksResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let request = request.into_inner();
+        let (filter, scope) = (request.filter, request.scope);
+        let ask = parse_bulk::bulk(Verb::Discard, filter, request.reason, scope)?;
+        let tally = operations::bulk(&self.queue, &caller, Verb::Discard, &ask).await?;
+        Ok(Response::new(proto::DiscardTasksResponse {
+            matched_count: tally.matched,
+            discarded_count: tally.changed,
+            skipped: render_bulk::skipped(&tally),
+            continuation: render_bulk::continuation(&tally, &ask),
         }))
     }
 }

@@ -102,13 +102,8 @@ async fn ask_holder(
     }
     let now = shared.clock.now();
     let tenant = TenantId::from_uuid(row.tenant_id);
-    storage::request_cancel(
-        &mut tx,
-        (tenant, TaskId::from_uuid(row.task_id)),
-        reason,
-        now,
-    )
-    .await?;
+    let task = TaskId::from_uuid(row.task_id);
+    storage::request_cancel(&mut tx, tenant, &[task], reason, now).await?;
     let event = events::cancel_requested(&row, reason, actor, now);
     shared.append(&mut tx, vec![event]).await?;
     tx.commit().await?;

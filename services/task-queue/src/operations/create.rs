@@ -167,6 +167,7 @@ fn as_created(task: &NewTask) -> Task {
         failures: 0,
         lost_leases: 0,
         dead: false,
+        discard: None,
         agent_id: None,
         blocked_by: 0,
         braked: false,

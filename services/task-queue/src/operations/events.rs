@@ -5,7 +5,9 @@ use reeve_events::{Actor, NewEvent};
 use reeve_ids::{TenantId, Uuid};
 use serde_json::{Map, Value as Json, json};
 
-use crate::domain::{AttemptEnd, Brake, NewTask, Origin, Selector, Settled, State, Task, Usage};
+use crate::domain::{
+    AttemptEnd, Brake, Discard, NewTask, Origin, Selector, Settled, State, Task, Usage,
+};
 use crate::storage::{AdvancedRow, CompletedRow, Facts, LockedRow, Unadmitted};
 
 /// `task.created`.
@@ -190,6 +192,29 @@ pub fn redriven(task: &Task, actor: &Actor, now: DateTime<Utc>) -> NewEvent {
         actor,
         now,
         "task.redriven",
+        task.id.uuid(),
+        data,
+    )
+}
+
+/// `task.discarded`.
+pub fn discarded(task: &Task, discard: &Discard, actor: &Actor) -> NewEvent {
+    let spec = &task.spec;
+    let mut data = Map::new();
+    data.insert("type".into(), json!(spec.kind));
+    data.insert("queue".into(), json!(spec.queue));
+    data.insert("state".into(), json!(task.state.word()));
+    data.insert("reason".into(), json!(discard.reason));
+    put_project(&mut data, spec.project_id.map(reeve_ids::ProjectId::uuid));
+    put_origin(&mut data, spec.origin.as_ref());
+    if !spec.labels.is_empty() {
+        data.insert("labels".into(), json!(spec.labels));
+    }
+    event(
+        task.tenant_id,
+        actor,
+        discard.time,
+        "task.discarded",
         task.id.uuid(),
         data,
     )

@@ -1,14 +1,18 @@
 //! One file for each verb. The hot ones go through a lane, which is their transaction.
 
 mod aside;
+mod bulk;
+mod bulk_cancel;
 mod cancel;
 mod create;
+mod discard;
 pub mod events;
 mod figures;
 mod lease;
 mod pause;
 mod queues;
 mod read;
+mod redrive;
 pub mod release;
 mod report;
 mod resume;
@@ -18,8 +22,10 @@ mod task_types;
 mod watch;
 
 pub use aside::{Asides, set_aside};
+pub use bulk::{BulkAsk, Tally, Verb, bulk};
 pub use cancel::cancel;
 pub use create::{Creation, create, create_batch};
+pub use discard::discard;
 pub use figures::Figures;
 pub use lease::{LeaseAsk, hand_on, lease, pull};
 pub use pause::{Expected, pause_queue, pause_tasks};

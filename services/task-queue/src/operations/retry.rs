@@ -1,9 +1,11 @@
 //! RetryTask: a dead letter runs again.
 
+use chrono::{DateTime, Utc};
 use reeve_auth::Caller;
 use reeve_events::Actor;
 use reeve_ids::TaskId;
 use reeve_status::Fault;
+use sqlx::PgConnection;
 
 use super::events;
 use crate::core::Shared;
@@ -36,6 +38,7 @@ async fn attempt(
 ) -> Result<(), Error> {
     let (tenant, now) = (caller.tenant(), shared.clock.now());
     let mut tx = shared.database.tenant(tenant).await?;
+    storage::lock_outcomes(&mut tx, tenant, &[id]).await?;
     let found = storage::get(&mut tx, tenant, &[id], false).await?;
     let task = found.into_iter().next().ok_or(Error::NoTask(id))?;
     if etag.is_some_and(|version| version != task.version) {
@@ -44,16 +47,14 @@ async fn attempt(
             version: task.version,
         });
     }
-    if let Some(origin) = task
-        .spec
-        .origin
-        .clone()
-        .filter(|origin| origin.kind == WORKFLOW)
-    {
+    if let Some(execution) = workflow_of(&task) {
         return Err(Error::OwnRetries {
             task_id: id,
-            execution: origin.resource_id,
+            execution: execution.to_owned(),
         });
+    }
+    if task.discard.is_some() {
+        return Err(Error::Discarded(id));
     }
     if !task.state.is_ended() {
         return Err(Error::Forbidden {
@@ -66,7 +67,7 @@ async fn attempt(
         .becomes(State::Pending)
         .map_err(|forbidden| Error::forbidden(id, forbidden))?;
     // Someone else may have redriven it since it was read; then the outcome is gone.
-    let Some(outcome) = storage::remove_outcome(&mut tx, tenant, id).await? else {
+    let Some(ready) = revived(&mut tx, &task, now).await? else {
         let (from, to) = (State::Pending, State::Pending);
         return Err(Error::Forbidden {
             task_id: id,
@@ -74,7 +75,6 @@ async fn attempt(
             to,
         });
     };
-    let ready = storage::revive(&mut tx, &outcome, &task, now).await?;
     let event = events::redriven(&task, &Actor::from(caller), now);
     shared.append(&mut tx, vec![event]).await?;
     tx.commit().await?;
@@ -82,9 +82,29 @@ async fn attempt(
     if task.spec.budget.is_some() {
         shared.admission.notify_one();
     } else {
-        shared
-            .dispatch
-            .announce(vec![ReadyTask::from_row(&ready, now)]);
+        shared.dispatch.announce(vec![ready]);
     }
     Ok(())
+}
+
+/// The execution of which the task is a step.
+pub fn workflow_of(task: &Task) -> Option<&str> {
+    let origin = task.spec.origin.as_ref()?;
+    (origin.kind == WORKFLOW).then_some(origin.resource_id.as_str())
+}
+
+/// Turns an outcome into a run; nothing when it is no dead letter any more.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn revived(
+    connection: &mut PgConnection,
+    task: &Task,
+    now: DateTime<Utc>,
+) -> Result<Option<ReadyTask>, Error> {
+    let Some(outcome) = storage::remove_outcome(connection, task.tenant_id, task.id).await? else {
+        return Ok(None);
+    };
+    let ready = storage::revive(connection, &outcome, task, now).await?;
+    Ok(Some(ReadyTask::from_row(&ready, now)))
 }

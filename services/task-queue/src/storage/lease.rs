@@ -358,23 +358,3 @@ pub async fn put_progress(
         .await?;
     Ok(())
 }
-
-/// Asks whoever holds the task to let go.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn request_cancel(
-    connection: &mut PgConnection,
-    (tenant, task): (TenantId, TaskId),
-    reason: &str,
-    now: DateTime<Utc>,
-) -> Result<bool, Error> {
-    let asked = sqlx::query(include_str!("queries/task_run/request_cancel.sql"))
-        .bind(task.uuid())
-        .bind(tenant.uuid())
-        .bind(now)
-        .bind(reason)
-        .execute(connection)
-        .await?;
-    Ok(asked.rows_affected() == 1)
-}

@@ -2,6 +2,7 @@
 //! statement names the tenants that it concerns.
 
 mod brakes;
+mod bulk;
 mod create;
 mod dependencies;
 mod details;
@@ -21,6 +22,7 @@ pub use brakes::{
     FiguresRow, GRANTS, braked, count_brakes, figures, get_brake, insert_brake, list_brakes,
     lock_key, released, remove_brake, wait_for_grants,
 };
+pub use bulk::{Kind, choose, count, insert_discards, lock_outcomes, request_cancel};
 pub use create::{claim_requests, existing_tasks, find_requests, insert_tasks, unclaim_requests};
 pub use dependencies::{dependents, end_states, hold_dependencies, unblock};
 pub use details::Details;
@@ -30,7 +32,7 @@ pub use ending::{
 };
 pub use lease::{
     Advance, GrantAsk, Progress, Renewal, Renewed, advance, grant, passed_over, pick, put_progress,
-    renew, request_cancel, standing_of,
+    renew, standing_of,
 };
 pub use read::{Filter, attempts, get, get_readable, list};
 pub use rows::{

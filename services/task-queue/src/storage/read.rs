@@ -11,7 +11,7 @@ use sqlx::{FromRow as _, PgConnection, Row as _};
 
 use super::rows::{AttemptRow, TaskRow};
 use crate::Error;
-use crate::domain::{Attempt, State, Task};
+use crate::domain::{Attempt, Task};
 
 /// Chooses tasks; what is empty or `None` chooses all. Serialized, it binds page tokens.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -73,7 +73,7 @@ impl Filter {
                 .labels
                 .iter()
                 .all(|(key, value)| spec.labels.get(key) == Some(value))
-            && (!self.dead || matches!(task.state, State::Failed | State::Timeout))
+            && (!self.dead || task.dead)
             && self
                 .created_from
                 .is_none_or(|time| task.create_time >= time)

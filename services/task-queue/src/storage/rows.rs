@@ -11,8 +11,8 @@ use sqlx::types::Json as Stored;
 use super::Details;
 use crate::Error;
 use crate::domain::{
-    Admission, Attempt, AttemptEnd, LeaseToken, Origin, Priority, Progress, Spec, Standing, State,
-    Task, TaskError, Usage,
+    Actor, Admission, Attempt, AttemptEnd, Discard, LeaseToken, Origin, Priority, Progress, Spec,
+    Standing, State, Task, TaskError, Usage,
 };
 
 /// What a task's events say of its spec.
@@ -104,6 +104,18 @@ pub struct TaskRow {
     pub end: EndRow,
     /// Whether a brake holds it.
     pub braked: bool,
+    #[sqlx(flatten)]
+    pub discard: DiscardRow,
+}
+
+/// That a dead letter was discarded, if it was.
+#[derive(Debug, FromRow)]
+pub struct DiscardRow {
+    pub discard_reason: Option<String>,
+    pub discard_kind: Option<i16>,
+    pub discard_subject: Option<String>,
+    pub discard_name: Option<String>,
+    pub discard_time: Option<DateTime<Utc>>,
 }
 
 /// An attempt that has ended.
@@ -314,6 +326,7 @@ fn assemble(spec: SpecRow, stand: StandRow) -> Result<Task, Error> {
         blocked_by: stand.blocked_by,
         braked: false,
         admission,
+        discard: None,
         hold_id: stand.hold_id.map(HoldId::from_uuid),
         cancel_requested: stand.cancel_requested,
         cancel_reason: stand.cancel_reason.unwrap_or_default(),
@@ -369,6 +382,8 @@ impl TaskRow {
         let (id, end) = (self.spec.id, self.end);
         let mut task = assemble(self.spec, self.stand)?;
         task.braked = self.braked;
+        task.discard = self.discard.into_discard();
+        task.dead &= task.discard.is_none();
         task.end_time = end.end_time;
         task.error = error(end.error_code, end.error_message, end.error_details);
         task.result = end.result;
@@ -392,6 +407,20 @@ impl TaskRow {
             });
         }
         Ok(task)
+    }
+}
+
+impl DiscardRow {
+    fn into_discard(self) -> Option<Discard> {
+        Some(Discard {
+            time: self.discard_time?,
+            reason: self.discard_reason.unwrap_or_default(),
+            actor: Actor {
+                kind: self.discard_kind.unwrap_or_default(),
+                subject: self.discard_subject.unwrap_or_default(),
+                display_name: self.discard_name.unwrap_or_default(),
+            },
+        })
     }
 }
 

@@ -126,6 +126,10 @@ async fn row_level_security_hides_other_tenants_in_every_table() {
     cancelled.expect("it is cancelled");
     let kind = type_of("ship", serde_json::json!({}));
     world.create_type(kind).await.expect("it is created");
+    world.pause("night", "").await;
+    let careless = world.agent(&["once"]);
+    let dead = world.dead_letters(careless, "once", 1).await;
+    world.discard(&dead[0], "").await.expect("it is discarded");
     let tables = "select relname::text from pg_class c join pg_namespace n on n.oid = relnamespace
          where nspname = 'task_queue' and relkind = 'r' and exists (
              select from pg_attribute where attrelid = c.oid and attname = 'tenant_id')";

@@ -6,6 +6,7 @@ mod asks;
 mod bad_input;
 mod brakes;
 mod budgets;
+mod bulk;
 mod cancel;
 mod database;
 mod dependencies;

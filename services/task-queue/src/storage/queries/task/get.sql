@@ -5,7 +5,7 @@ select
     t.project_id, t.parent_task_id, t.origin_kind, t.origin_resource_id, t.labels, t.details,
     t.create_time,
     coalesce(r.state, o.state) as state,
-    coalesce(r.version, o.version) as version,
+    coalesce(r.version, o.version + case when d.task_id is null then 0 else 1 end) as version,
     coalesce(r.attempt, o.attempt) as attempt,
     coalesce(r.fence, o.fence) as fence,
     coalesce(r.failures, o.failures) as failures,
@@ -38,11 +38,17 @@ select
     p.percent,
     p.message as progress_message,
     case when $3 then p.checkpoint end as checkpoint,
-    p.report_time
+    p.report_time,
+    d.reason as discard_reason,
+    d.actor_kind as discard_kind,
+    d.actor_subject as discard_subject,
+    d.actor_name as discard_name,
+    d.discard_time
 from task t
 left join task_run r on r.task_id = t.id
 left join task_outcome o on o.task_id = t.id
 left join task_progress p on p.task_id = t.id
+left join task_discard d on d.task_id = o.task_id and o.state in (7, 9)
 left join lateral (
     -- Why the latest attempt failed, while a retry waits.
     select error_code, error_message, error_details
