@@ -32,7 +32,7 @@ pub struct With<V: Subcommand> {
 pub enum Verb {
     /// Agents: run a program as one, list, watch, drain.
     Agent(With<agents::Verb>),
-    /// Tasks: create, list, watch, cancel, retry.
+    /// Tasks: create, list, watch, cancel, retry, discard; many at once by filter.
     Task(With<tasks::Verb>),
     /// Types of tasks: list, show, create, change, delete.
     TaskType(With<task_types::Verb>),
@@ -129,6 +129,8 @@ mod tests {
             "reeve task-type update ship --task-timeout 90s --schema -",
             "reeve workflow get ship@2",
             "reeve task -o json list --state pending --state running",
+            "reeve task cancel --type lint --dry-run",
+            "reeve task redrive --queue night --max-matching 40",
             "reeve queue brake no-deploys --type deploy --label team=red",
             "reeve agent run --capability a --exec b",
         ] {

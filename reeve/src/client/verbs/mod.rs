@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod approvals;
+mod chosen_tasks;
 pub mod events;
 pub mod finance;
 pub mod incidents;

@@ -143,7 +143,13 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
                 reason,
                 ..ResumeQueueRequest::default()
             };
-            let resumed = call!(session, TaskQueue, QueueServiceClient, resume_queue, request);
+            let resumed = call!(
+                session,
+                TaskQueue,
+                QueueServiceClient,
+                resume_queue,
+                request
+            );
             print(out, format, &resumed, "queue", COLUMNS)
         }
         Verb::Brake(chosen) => {
@@ -171,7 +177,13 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
         }
         Verb::Lift { name, reason } => {
             let request = ResumeTasksRequest { name, reason };
-            let lifted = call!(session, TaskQueue, QueueServiceClient, resume_tasks, request);
+            let lifted = call!(
+                session,
+                TaskQueue,
+                QueueServiceClient,
+                resume_tasks,
+                request
+            );
             print(out, format, &lifted, "brake", BRAKES)
         }
     }

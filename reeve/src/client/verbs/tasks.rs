@@ -8,11 +8,13 @@ use anyhow::Result;
 use clap::Subcommand;
 use reeve_contracts::task::v1::task_service_client::TaskServiceClient;
 use reeve_contracts::task::v1::{
-    CancelTaskRequest, CreateTaskRequest, GetTaskRequest, PendingReason, RetryTaskRequest, Task,
+    CancelTaskRequest, CreateTaskRequest, DiscardTaskRequest, GetTaskRequest, PendingReason,
+    RetryTaskRequest, Task,
     TaskState, WatchTasksRequest, WatchTasksResponse,
 };
 use serde_json::json;
 
+use super::chosen_tasks::{self, Filter, Scope, one_or_chosen};
 use super::{Page, bar, call, follow, persist};
 use crate::client::exit::EndedBadly;
 use crate::client::input;
@@ -77,10 +79,14 @@ pub enum Verb {
         #[arg(long, default_value = "")]
         cursor: String,
     },
-    /// Cancel a task; a running one is told.
+    /// Cancel a task, or all that the options choose; who runs one is told.
     Cancel {
         /// The task's id.
-        task_id: String,
+        task_id: Option<String>,
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        scope: Scope,
         /// Why.
         #[arg(long, default_value = "cancelled from the command line")]
         reason: String,
@@ -89,6 +95,25 @@ pub enum Verb {
     Retry {
         /// The task's id.
         task_id: String,
+    },
+    /// Try all dead letters once more that the options choose.
+    Redrive {
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        scope: Scope,
+    },
+    /// Take a dead letter, or all that the options choose, off the list of dead letters for good.
+    Discard {
+        /// The task's id.
+        task_id: Option<String>,
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        scope: Scope,
+        /// Why.
+        #[arg(long, default_value = "discarded from the command line")]
+        reason: String,
     },
 }
 
@@ -156,7 +181,15 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             );
             Ok(())
         }
-        Verb::Cancel { task_id, reason } => {
+        Verb::Cancel {
+            task_id,
+            filter,
+            scope,
+            reason,
+        } => {
+            let Some(task_id) = one_or_chosen(task_id, &filter)? else {
+                return chosen_tasks::cancel(session, &filter, &scope, reason, out).await;
+            };
             let request = CancelTaskRequest {
                 task_id,
                 reason,
@@ -172,6 +205,26 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             };
             let retried = call!(session, TaskQueue, TaskServiceClient, retry_task, request);
             print(out, format, &retried, "task", COLUMNS)
+        }
+        Verb::Redrive { filter, scope } => {
+            chosen_tasks::redrive(session, &filter, &scope, out).await
+        }
+        Verb::Discard {
+            task_id,
+            filter,
+            scope,
+            reason,
+        } => {
+            let Some(task_id) = one_or_chosen(task_id, &filter)? else {
+                return chosen_tasks::discard(session, &filter, &scope, reason, out).await;
+            };
+            let request = DiscardTaskRequest {
+                task_id,
+                reason,
+                ..DiscardTaskRequest::default()
+            };
+            let discarded = call!(session, TaskQueue, TaskServiceClient, discard_task, request);
+            print(out, format, &discarded, "task", COLUMNS)
         }
     }
 }
