@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use reeve_auth::{Authenticator, RemoteAuthenticator, ServiceTokens};
+use reeve_contracts::externalscaler::external_scaler_server::ExternalScalerServer;
 use reeve_contracts::task::v1::queue_service_server::QueueServiceServer;
 use reeve_contracts::task::v1::task_service_server::TaskServiceServer;
 use reeve_contracts::task::v1::task_type_service_server::TaskTypeServiceServer;
@@ -18,7 +19,7 @@ use crate::clients::{Agents, Budgets};
 use crate::config::{Config, span};
 use crate::core::{Parts, Shared};
 use crate::dispatch::Dispatch;
-use crate::grpc::{QueueApi, TaskApi, TypeApi, WorkApi};
+use crate::grpc::{QueueApi, ScalerApi, TaskApi, TypeApi, WorkApi};
 use crate::lanes::{
     AdvanceFlush, CompleteFlush, CreateFlush, GrantFlush, Lane, RenewFlush, SettleFlush,
 };
@@ -137,12 +138,17 @@ impl TaskQueue {
                 .add_service(limited!(QueueServiceServer::new(QueueApi::new(
                     queue.clone()
                 ))))
+                .add_service(limited!(ExternalScalerServer::new(ScalerApi::new(
+                    queue.clone(),
+                    Arc::clone(&authenticator)
+                ))))
                 .add_service(limited!(FeedService::server(log))),
             grpc_services: vec![
                 TaskApi::NAME,
                 TypeApi::NAME,
                 WorkApi::NAME,
                 QueueApi::NAME,
+                ScalerApi::NAME,
                 FeedService::NAME,
             ],
             loops: loops::all(&queue, &redis, relay, tokens, registry),

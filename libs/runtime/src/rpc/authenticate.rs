@@ -1,5 +1,6 @@
-//! Who calls, and whether their credential allows this RPC. Health and reflection are open, nothing
-//! else is. The handler finds a [`Caller`] in the request and never sees the credential.
+//! Who calls, and whether their credential allows this RPC. Health and reflection are open, and a
+//! service of somebody else's contract may find the credential in the message; nothing else passes
+//! without one. The handler finds a [`Caller`] in the request and never sees the credential.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ pub(super) struct Authenticate<H> {
 
 impl<H: Handle> Handle for Authenticate<H> {
     async fn handle(&self, mut call: Call) -> Response<Body> {
-        if call.is_open() {
+        if call.is_open() || call.admits_by_itself() {
             return self.next.handle(call).await;
         }
         let credential = presented(call.request.headers());

@@ -13,6 +13,10 @@ pub(super) const OPEN: [&str; 3] = [
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
+/// Services of other people's contracts, whose callers can send a credential in the message only. Their
+/// handlers admit the caller by themselves; everything else of the stack holds for them as for all.
+const ADMITTING: [&str; 1] = ["externalscaler.ExternalScaler"];
+
 /// Unary RPCs that mostly wait for something to come.
 const LONG_POLLS: [&str; 1] = ["reeve.task.v1.WorkService/LeaseTasks"];
 
@@ -29,6 +33,8 @@ pub(super) struct Method {
     pub(super) long_poll: bool,
     /// Whether no credential is needed.
     pub(super) open: bool,
+    /// Whether its handler looks for the credential in the message.
+    pub(super) admits: bool,
     /// The permission that its contract declares.
     pub(super) permission: Option<&'static str>,
 }
@@ -75,6 +81,7 @@ static ALL: LazyLock<HashMap<&'static str, Method>> = LazyLock::new(|| {
                         streams,
                         long_poll: LONG_POLLS.contains(&name),
                         open,
+                        admits: ADMITTING.contains(&full),
                         permission,
                     };
                     methods.insert(name, method);
@@ -111,6 +118,11 @@ mod tests {
         assert!(watch.streams && watch.open);
         for open in OPEN {
             assert!(ALL.values().any(|method| method.service == open), "{open}");
+        }
+        for admitting in ADMITTING {
+            let mut of_it = ALL.values().filter(|method| method.service == admitting);
+            let first = of_it.next().unwrap_or_else(|| panic!("no {admitting}"));
+            assert!(first.admits && !first.open && first.permission.is_none());
         }
         let none = Methods::served(&[]);
         assert!(

@@ -79,6 +79,11 @@ impl Call {
         self.method.is_some_and(|method| method.long_poll)
     }
 
+    /// Whether the handler looks for the credential in the message.
+    fn admits_by_itself(&self) -> bool {
+        self.method.is_some_and(|method| method.admits)
+    }
+
     fn is_open(&self) -> bool {
         self.method.is_some_and(|method| method.open)
     }

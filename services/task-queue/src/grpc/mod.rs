@@ -3,6 +3,7 @@
 mod parse;
 mod parse_bulk;
 mod parse_queue;
+mod parse_scaler;
 mod parse_spec;
 mod parse_type;
 mod parse_work;
@@ -12,12 +13,14 @@ mod render;
 mod render_bulk;
 mod render_queue;
 mod render_type;
+mod scaler_api;
 mod session;
 mod task_api;
 mod type_api;
 mod work_api;
 
 pub use queue_api::QueueApi;
+pub use scaler_api::ScalerApi;
 pub use task_api::TaskApi;
 pub use type_api::TypeApi;
 pub use work_api::WorkApi;

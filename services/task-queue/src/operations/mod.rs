@@ -29,7 +29,7 @@ pub use discard::discard;
 pub use figures::Figures;
 pub use lease::{LeaseAsk, hand_on, lease, pull};
 pub use pause::{Expected, pause_queue, pause_tasks};
-pub use queues::{QueueView, get_queue, list_brakes, list_queues};
+pub use queues::{QueueView, get_queue, list_brakes, list_queues, load};
 pub use read::{get, list};
 pub use report::{Failure, Rejection, Report};
 pub use resume::{resume_queue, resume_tasks};

@@ -5,7 +5,7 @@ use reeve_ids::TenantId;
 use reeve_status::Fault;
 
 use super::figures::{self, Snapshot};
-use crate::domain::Brake;
+use crate::domain::{Brake, Load};
 use crate::storage::{self, FiguresRow};
 use crate::{Error, Queue};
 
@@ -80,6 +80,26 @@ pub async fn list_brakes(
         Ok::<_, Error>(brakes)
     };
     Ok(read.await?)
+}
+
+/// How much work there is in a queue, for one capability or all.
+///
+/// # Errors
+/// UNAVAILABLE.
+pub async fn load(
+    queue: &Queue,
+    tenant: TenantId,
+    name: &str,
+    capability: Option<&str>,
+) -> Result<Load, Fault> {
+    let snapshot = figures::snapshot(&queue.shared).await?;
+    let rows = snapshot.queue(tenant, name).iter();
+    let rows = rows.filter(|row| capability.is_none_or(|wanted| row.capability == wanted));
+    let rows: Vec<_> = rows.collect();
+    let with_agents = |row: &FiguresRow| row.assigned + row.accepted + row.in_progress;
+    let depth = rows.iter().map(|row| row.ready + with_agents(row)).sum();
+    let oldest = rows.iter().filter_map(|row| row.oldest_ready_time).min();
+    Ok(Load { depth, oldest })
 }
 
 async fn all_brakes(queue: &Queue, tenant: TenantId) -> Result<Vec<Brake>, Fault> {

@@ -24,6 +24,7 @@ mod queues;
 mod redis_loss;
 mod replicas;
 mod retries;
+mod scaler;
 mod stream;
 mod tenants;
 mod timeouts;
