@@ -71,6 +71,27 @@ pub struct Scope {
     max_matching: i64,
 }
 
+/// Tasks that are chosen.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Chosen {
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    scope: Scope,
+}
+
+/// One task, or tasks that are chosen.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct OneOrChosen {
+    /// The task's id.
+    task_id: Option<String>,
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Why.
+    #[arg(long, default_value = "asked for on the command line")]
+    pub reason: String,
+}
+
 impl Filter {
     fn is_empty(&self) -> bool {
         let lists = [&self.states, &self.queues, &self.types, &self.labels];
@@ -90,30 +111,27 @@ impl Filter {
     }
 }
 
-/// One task, or what a filter chooses, but not both.
-pub fn one_or_chosen(task_id: Option<String>, filter: &Filter) -> Result<Option<String>> {
-    if task_id.is_some() != filter.is_empty() {
-        let rule = "name one task, or choose tasks by options, but not both";
-        return Err(Wrong(rule.to_owned()).into());
+impl OneOrChosen {
+    /// The one task; nothing when tasks are chosen by options.
+    pub fn one(&self) -> Result<Option<String>> {
+        if self.task_id.is_some() != self.chosen.filter.is_empty() {
+            let rule = "name one task, or choose tasks by options, but not both";
+            return Err(Wrong(rule.to_owned()).into());
+        }
+        Ok(self.task_id.clone())
     }
-    Ok(task_id)
 }
 
 /// Cancels what is chosen, call by call, and prints the sum.
-pub async fn cancel(
-    session: &Session,
-    filter: &Filter,
-    asked: &Scope,
-    reason: String,
-    out: &mut impl Write,
-) -> Result<()> {
+pub async fn cancel(session: &Session, asked: &OneOrChosen, out: &mut impl Write) -> Result<()> {
+    let Chosen { filter, scope } = &asked.chosen;
     let filter = filter.message()?;
     let mut sum = BulkCancelTasksResponse::default();
     loop {
         let request = BulkCancelTasksRequest {
             filter: Some(filter.clone()),
-            reason: reason.clone(),
-            scope: Some(scope(asked, sum.continuation)),
+            reason: asked.reason.clone(),
+            scope: Some(scope.message(sum.continuation)),
         };
         let part = call!(
             session,
@@ -134,18 +152,14 @@ pub async fn cancel(
 }
 
 /// Redrives what is chosen, call by call, and prints the sum.
-pub async fn redrive(
-    session: &Session,
-    filter: &Filter,
-    asked: &Scope,
-    out: &mut impl Write,
-) -> Result<()> {
+pub async fn redrive(session: &Session, chosen: &Chosen, out: &mut impl Write) -> Result<()> {
+    let Chosen { filter, scope } = chosen;
     let filter = filter.message()?;
     let mut sum = RedriveTasksResponse::default();
     loop {
         let request = RedriveTasksRequest {
             filter: Some(filter.clone()),
-            scope: Some(scope(asked, sum.continuation)),
+            scope: Some(scope.message(sum.continuation)),
         };
         let part = call!(
             session,
@@ -165,20 +179,15 @@ pub async fn redrive(
 }
 
 /// Discards what is chosen, call by call, and prints the sum.
-pub async fn discard(
-    session: &Session,
-    filter: &Filter,
-    asked: &Scope,
-    reason: String,
-    out: &mut impl Write,
-) -> Result<()> {
+pub async fn discard(session: &Session, asked: &OneOrChosen, out: &mut impl Write) -> Result<()> {
+    let Chosen { filter, scope } = &asked.chosen;
     let filter = filter.message()?;
     let mut sum = DiscardTasksResponse::default();
     loop {
         let request = DiscardTasksRequest {
             filter: Some(filter.clone()),
-            reason: reason.clone(),
-            scope: Some(scope(asked, sum.continuation)),
+            reason: asked.reason.clone(),
+            scope: Some(scope.message(sum.continuation)),
         };
         let part = call!(
             session,
@@ -197,14 +206,16 @@ pub async fn discard(
     }
 }
 
-/// The bound is of the beginning.
-fn scope(asked: &Scope, continuation: String) -> BulkScope {
-    let begins = continuation.is_empty();
-    BulkScope {
-        dry_run: asked.dry_run,
-        max_matching: if begins { asked.max_matching } else { 0 },
-        continuation,
-        ..BulkScope::default()
+impl Scope {
+    /// The bound is of the beginning.
+    fn message(&self, continuation: String) -> BulkScope {
+        let begins = continuation.is_empty();
+        BulkScope {
+            dry_run: self.dry_run,
+            max_matching: if begins { self.max_matching } else { 0 },
+            continuation,
+            ..BulkScope::default()
+        }
     }
 }
 
@@ -226,15 +237,26 @@ mod tests {
 
     #[test]
     fn one_task_or_a_filter_and_never_both_or_none() {
-        let types = Filter {
-            types: vec!["lint".to_owned()],
-            ..Filter::default()
+        let asked = |task_id: Option<&str>, types: &[&str]| {
+            let types = types.iter().map(|kind| (*kind).to_owned()).collect();
+            let filter = Filter {
+                types,
+                ..Filter::default()
+            };
+            OneOrChosen {
+                task_id: task_id.map(str::to_owned),
+                chosen: Chosen {
+                    filter,
+                    ..Chosen::default()
+                },
+                ..OneOrChosen::default()
+            }
         };
-        let id = || Some("id".to_owned());
-        assert_eq!(one_or_chosen(id(), &Filter::default()).unwrap(), id());
-        assert_eq!(one_or_chosen(None, &types).unwrap(), None);
-        assert!(one_or_chosen(id(), &types).is_err());
-        assert!(one_or_chosen(None, &Filter::default()).is_err());
+        let one = asked(Some("id"), &[]).one().unwrap();
+        assert_eq!(one.as_deref(), Some("id"));
+        assert_eq!(asked(None, &["lint"]).one().unwrap(), None);
+        assert!(asked(Some("id"), &["lint"]).one().is_err());
+        assert!(asked(None, &[]).one().is_err());
     }
 
     #[test]

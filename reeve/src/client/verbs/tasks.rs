@@ -14,7 +14,7 @@ use reeve_contracts::task::v1::{
 };
 use serde_json::json;
 
-use super::chosen_tasks::{self, Filter, Scope, one_or_chosen};
+use super::chosen_tasks::{self, Chosen, OneOrChosen};
 use super::{Page, bar, call, follow, persist};
 use crate::client::exit::EndedBadly;
 use crate::client::input;
@@ -80,41 +80,16 @@ pub enum Verb {
         cursor: String,
     },
     /// Cancel a task, or all that the options choose; who runs one is told.
-    Cancel {
-        /// The task's id.
-        task_id: Option<String>,
-        #[command(flatten)]
-        filter: Filter,
-        #[command(flatten)]
-        scope: Scope,
-        /// Why.
-        #[arg(long, default_value = "cancelled from the command line")]
-        reason: String,
-    },
+    Cancel(Box<OneOrChosen>),
     /// Try a failed task once more.
     Retry {
         /// The task's id.
         task_id: String,
     },
     /// Try all dead letters once more that the options choose.
-    Redrive {
-        #[command(flatten)]
-        filter: Filter,
-        #[command(flatten)]
-        scope: Scope,
-    },
+    Redrive(Box<Chosen>),
     /// Take a dead letter, or all that the options choose, off the list of dead letters for good.
-    Discard {
-        /// The task's id.
-        task_id: Option<String>,
-        #[command(flatten)]
-        filter: Filter,
-        #[command(flatten)]
-        scope: Scope,
-        /// Why.
-        #[arg(long, default_value = "discarded from the command line")]
-        reason: String,
-    },
+    Discard(Box<OneOrChosen>),
 }
 
 /// Does what was asked.
@@ -181,15 +156,11 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             );
             Ok(())
         }
-        Verb::Cancel {
-            task_id,
-            filter,
-            scope,
-            reason,
-        } => {
-            let Some(task_id) = one_or_chosen(task_id, &filter)? else {
-                return chosen_tasks::cancel(session, &filter, &scope, reason, out).await;
+        Verb::Cancel(asked) => {
+            let Some(task_id) = asked.one()? else {
+                return chosen_tasks::cancel(session, &asked, out).await;
             };
+            let reason = asked.reason;
             let request = CancelTaskRequest {
                 task_id,
                 reason,
@@ -206,18 +177,12 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             let retried = call!(session, TaskQueue, TaskServiceClient, retry_task, request);
             print(out, format, &retried, "task", COLUMNS)
         }
-        Verb::Redrive { filter, scope } => {
-            chosen_tasks::redrive(session, &filter, &scope, out).await
-        }
-        Verb::Discard {
-            task_id,
-            filter,
-            scope,
-            reason,
-        } => {
-            let Some(task_id) = one_or_chosen(task_id, &filter)? else {
-                return chosen_tasks::discard(session, &filter, &scope, reason, out).await;
+        Verb::Redrive(chosen) => chosen_tasks::redrive(session, &chosen, out).await,
+        Verb::Discard(asked) => {
+            let Some(task_id) = asked.one()? else {
+                return chosen_tasks::discard(session, &asked, out).await;
             };
+            let reason = asked.reason;
             let request = DiscardTaskRequest {
                 task_id,
                 reason,

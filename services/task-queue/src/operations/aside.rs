@@ -51,7 +51,7 @@ async fn clear(shared: &Shared, tenant: TenantId, lane: &LaneKey) -> usize {
                 return 0;
             }
         };
-        let ids: Vec<_> = popped.iter().filter_map(|one| id_of(one)).collect();
+        let ids: Vec<_> = popped.iter().filter_map(id_of).collect();
         let tasks: Vec<_> = ids.iter().map(|id| (tenant, *id)).collect();
         let held = match storage::braked(shared.database.internal_pool(), &tasks).await {
             Ok(held) => held,

@@ -219,3 +219,21 @@ async fn budgets_of_which_nothing_is_known_hold_up_nobody_else() {
     let waits = world.get(&stuck[0]).await;
     assert_eq!(waits.pending_reason(), PendingReason::AwaitingBudget);
 }
+
+#[tokio::test]
+async fn the_budget_of_a_paused_task_is_asked_when_it_may_run_again() {
+    let world = World::start().await;
+    let agent = world.agent(&["lint"]);
+    world.pause("default", "").await;
+    let created = world.create(costly()).await;
+    assert_eq!(created.pending_reason(), PendingReason::Paused);
+    world.next_tick("admission").await;
+    assert!(world.known().holds_of(&created.id).is_empty());
+    assert_eq!(
+        world.get(&created.id).await.pending_reason(),
+        PendingReason::Paused
+    );
+    world.resume("default").await;
+    assert_eq!(id_of(&world.lease_one(agent).await), created.id);
+    assert_eq!(world.known().holds_of(&created.id).len(), 1);
+}
