@@ -26,5 +26,7 @@ from (
             else 'ready'
         end as why
     from task_run r
+    -- Or the planner would ask each task anew for every count.
+    offset 0
 ) as standing
 group by tenant_id, queue, capability
