@@ -221,4 +221,32 @@ impl TaskService for Stage {
     ) -> Answer<task::RetryTaskResponse> {
         unreachable!("incident only reads tasks")
     }
+
+    async fn bulk_cancel_tasks(
+        &self,
+        _: Request<task::BulkCancelTasksRequest>,
+    ) -> Answer<task::BulkCancelTasksResponse> {
+        unreachable!("incident only reads tasks")
+    }
+
+    async fn redrive_tasks(
+        &self,
+        _: Request<task::RedriveTasksRequest>,
+    ) -> Answer<task::RedriveTasksResponse> {
+        unreachable!("incident only reads tasks")
+    }
+
+    async fn discard_task(
+        &self,
+        _: Request<task::DiscardTaskRequest>,
+    ) -> Answer<task::DiscardTaskResponse> {
+        unreachable!("incident only reads tasks")
+    }
+
+    async fn discard_tasks(
+        &self,
+        _: Request<task::DiscardTasksRequest>,
+    ) -> Answer<task::DiscardTasksResponse> {
+        unreachable!("incident only reads tasks")
+    }
 }

@@ -10,6 +10,7 @@ mod bulk;
 mod cancel;
 mod database;
 mod dependencies;
+mod discard;
 mod fencing;
 mod harness;
 mod idempotency;

@@ -1,7 +1,5 @@
 //! Queues are seen, stopped and let go.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use chrono::TimeDelta;
 use reeve_clock::Clock as _;
 use reeve_contracts::event::v1::Event;
@@ -11,7 +9,6 @@ use reeve_contracts::task::v1::{self as proto, PendingReason, Queue, TaskState};
 use reeve_ids::{AgentId, TenantId};
 use reeve_status::{Code, Reason};
 use reeve_testkit::{authorize, eventually};
-use sqlx::Connection as _;
 use tonic::Status;
 use tonic::transport::Channel;
 
@@ -141,51 +138,6 @@ async fn a_resumed_queue_wakes_who_waits_at_once_on_every_replica() {
         .expect("the wait ends with the resumption");
     let leases = leases.expect("it may lease").into_inner().leases;
     assert_eq!(leases.iter().map(id_of).collect::<Vec<_>>(), [created.id]);
-}
-
-#[tokio::test]
-async fn a_pause_is_answered_after_the_grants_that_have_not_seen_it() {
-    let world = World::start().await;
-    let agent = world.agent(&["lint"]);
-    let created = world.create(spec("lint")).await;
-    let (mut holder, mut looker) = (world.database.admin().await, world.database.admin().await);
-    let mut held = holder.begin().await.expect("a transaction");
-    sqlx::query("select from task_queue.task_run where task_id = $1::uuid for update")
-        .bind(&created.id)
-        .execute(&mut *held)
-        .await
-        .expect("the task is locked");
-    let is_released = AtomicBool::new(false);
-    let (lease, pause) = (world.lease_one(agent), async {
-        // The grant has begun, does not see the pause, and cannot go on.
-        let mut probe = world.database.admin().await;
-        until_waits(&mut probe, "transactionid").await;
-        world.pause("default", "").await;
-        assert!(is_released.load(Ordering::SeqCst), "it waits for the grant");
-        world.get(&created.id).await.state()
-    });
-    let release = async {
-        until_waits(&mut looker, "advisory").await;
-        is_released.store(true, Ordering::SeqCst);
-        held.rollback().await.expect("the task is free");
-    };
-    let (lease, state, ()) = tokio::join!(lease, pause, release);
-    assert_eq!(id_of(&lease), created.id);
-    assert_eq!(state, TaskState::Assigned, "at the answer it was leased");
-}
-
-/// Until some transaction of the test's database waits for a lock of this kind.
-async fn until_waits(connection: &mut sqlx::PgConnection, kind: &str) {
-    const WAITING: &str = "select count(*) from pg_locks l join pg_stat_activity a using (pid) \
-        where not l.granted and l.locktype = $1 and a.datname = current_database()";
-    let probe = tokio::sync::Mutex::new(connection);
-    eventually(|| async {
-        let mut connection = probe.lock().await;
-        let waiting = sqlx::query_scalar(WAITING).bind(kind);
-        let waiting: i64 = waiting.fetch_one(&mut **connection).await.expect("locks");
-        waiting > 0
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -241,6 +241,34 @@ impl TaskService for Queue {
     ) -> Result<Response<wire::RetryTaskResponse>, Status> {
         unscripted()
     }
+
+    async fn bulk_cancel_tasks(
+        &self,
+        _: Request<wire::BulkCancelTasksRequest>,
+    ) -> Result<Response<wire::BulkCancelTasksResponse>, Status> {
+        unscripted()
+    }
+
+    async fn redrive_tasks(
+        &self,
+        _: Request<wire::RedriveTasksRequest>,
+    ) -> Result<Response<wire::RedriveTasksResponse>, Status> {
+        unscripted()
+    }
+
+    async fn discard_task(
+        &self,
+        _: Request<wire::DiscardTaskRequest>,
+    ) -> Result<Response<wire::DiscardTaskResponse>, Status> {
+        unscripted()
+    }
+
+    async fn discard_tasks(
+        &self,
+        _: Request<wire::DiscardTasksRequest>,
+    ) -> Result<Response<wire::DiscardTasksResponse>, Status> {
+        unscripted()
+    }
 }
 
 #[tonic::async_trait]
