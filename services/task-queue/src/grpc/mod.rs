@@ -17,6 +17,7 @@ mod scaler_api;
 mod session;
 mod task_api;
 mod type_api;
+mod unfit;
 mod work_api;
 
 pub use queue_api::QueueApi;

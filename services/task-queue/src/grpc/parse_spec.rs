@@ -3,16 +3,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use prost::Message as _;
 use reeve_contracts::task::v1 as proto;
-use reeve_status::{Fault, Violation, Violations};
+use reeve_status::{Fault, Violations};
 use sha2::{Digest as _, Sha256};
 
-use super::parse;
+use super::{parse, unfit};
 use crate::DEFAULT_QUEUE;
 use crate::domain::{Budget, Catalogue, Origin, Priority, RetryPolicy, Spec, Timeouts};
 use crate::operations::Creation;
 
-/// What checking the parameters of one batch may cost, give or take those of one task.
-const STEPS: usize = 10_000_000;
 const PARAMETERS: usize = 256 * 1_024;
 
 /// What counts besides the request itself.
@@ -33,18 +31,8 @@ pub struct Asked<'a> {
 pub fn create(request: proto::CreateTaskRequest, asked: Asked<'_>) -> Result<Creation, Fault> {
     let mut v = Violations::new();
     let creation = creation(&mut v, request, asked, "", &mut 0);
-    add_unfit(&mut v, creation.iter());
+    unfit::add(&mut v, creation.iter());
     parse::finish(v, creation)
-}
-
-/// Names what does not match the schema of its type, too, where something else is wrong anyway.
-fn add_unfit<'a>(v: &mut Violations, creations: impl Iterator<Item = &'a Creation>) {
-    if v.is_empty() {
-        return;
-    }
-    for unfit in creations.flat_map(|creation| &creation.unfit) {
-        v.add(&unfit.field, unfit.description.clone());
-    }
 }
 
 /// BatchCreateTasks.
@@ -66,7 +54,7 @@ pub fn create_batch(
     let mut creations = Vec::with_capacity(requests.len());
     let mut steps = 0;
     for (at, request) in requests.into_iter().enumerate() {
-        if steps > STEPS {
+        if steps > unfit::STEPS {
             let rule = "must be fewer: their parameters take too long to be checked in one batch";
             v.add("requests", rule);
             break;
@@ -79,7 +67,7 @@ pub fn create_batch(
             creations.extend(creation(v, request, asked, &place, &mut steps));
         });
     }
-    add_unfit(&mut v, creations.iter());
+    unfit::add(&mut v, creations.iter());
     v.finish()?;
     Ok(creations)
 }
@@ -98,25 +86,15 @@ fn creation(
     };
     let digest = (!request.request_id.is_empty()).then(|| digest(&spec));
     let bytes = spec.encoded_len();
-    let names_capability = !spec.capability.is_empty();
-    let gives_parameters = spec.parameters.is_some();
+    let given = unfit::Given {
+        capability: !spec.capability.is_empty(),
+        parameters: spec.parameters.is_some(),
+    };
     let mut spec = v.within("spec", |v| self::spec(v, spec, asked))?;
-    let mut checked = asked.types.complete(&mut spec, names_capability);
-    *steps += checked.steps;
-    // What could not even be read is named already.
-    if gives_parameters && spec.parameters.is_none() {
-        checked.unfit.clear();
-    }
-    let unfit = checked.unfit.into_iter().map(|mismatch| Violation {
-        field: format!(
-            "{place}spec.parameters{}",
-            reeve_schema::dotted(&mismatch.pointer)
-        ),
-        description: mismatch.description,
-    });
+    let unfit = unfit::complete(asked.types, &mut spec, &given, place, steps);
     Some(Creation {
         spec,
-        unfit: unfit.collect(),
+        unfit,
         bytes,
         request: digest.map(|digest| (request.request_id, digest)),
     })

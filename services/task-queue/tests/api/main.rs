@@ -32,5 +32,6 @@ mod timeouts;
 mod typed;
 mod types;
 mod types_page;
+mod types_refused;
 mod watch;
 mod worker;

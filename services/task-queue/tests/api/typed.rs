@@ -3,14 +3,14 @@
 use chrono::TimeDelta;
 use reeve_contracts::task::v1::task_service_client::TaskServiceClient;
 use reeve_contracts::task::v1::{self as proto, Task, TaskSpec, TaskType};
-use reeve_status::{Code, Fault, Reason};
+use reeve_status::Fault;
 use reeve_task_queue::TaskQueue;
 use reeve_testkit::{authorize, eventually};
 use serde_json::{Value as Json, json};
 use tonic::{Response, Status};
 
 use crate::harness::*;
-use crate::types::type_of;
+use crate::types::{invalid, type_of};
 
 fn with(kind: &str, parameters: Json) -> TaskSpec {
     TaskSpec {
@@ -50,10 +50,6 @@ impl World {
         line.and_then(|count| count.parse().ok())
             .unwrap_or_default()
     }
-}
-
-fn invalid<T: std::fmt::Debug>(answer: Result<T, Status>) -> Fault {
-    refused(answer, Code::InvalidArgument, Reason::ValidationFailed)
 }
 
 fn whats_said(fault: &Fault) -> Vec<(&str, &str)> {
