@@ -9,8 +9,7 @@ use clap::Subcommand;
 use reeve_contracts::task::v1::task_service_client::TaskServiceClient;
 use reeve_contracts::task::v1::{
     CancelTaskRequest, CreateTaskRequest, DiscardTaskRequest, GetTaskRequest, PendingReason,
-    RetryTaskRequest, Task,
-    TaskState, WatchTasksRequest, WatchTasksResponse,
+    RetryTaskRequest, Task, TaskState, WatchTasksRequest, WatchTasksResponse,
 };
 use serde_json::json;
 
