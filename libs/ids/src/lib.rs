@@ -83,6 +83,8 @@ typed_ids! {
     AgentId;
     /// A unit of agent work in task-queue.
     TaskId;
+    /// A cron line that creates tasks.
+    ScheduleId;
     /// A tenant's type of tasks.
     TaskTypeId;
     /// What keeps tasks from being handed out.

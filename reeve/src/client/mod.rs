@@ -15,7 +15,8 @@ use clap::{Args, Subcommand};
 
 use session::{Session, SessionArgs};
 use verbs::{
-    agents, approvals, events, finance, incidents, keys, queues, task_types, tasks, workflows,
+    agents, approvals, events, finance, incidents, keys, queues, schedules, task_types, tasks,
+    workflows,
 };
 
 /// A verb with the options that every client verb takes.
@@ -34,6 +35,8 @@ pub enum Verb {
     Agent(With<agents::Verb>),
     /// Tasks: create, list, watch, cancel, retry, discard; many at once by filter.
     Task(With<tasks::Verb>),
+    /// Schedules: tasks by a cron line; create, preview, pause, trigger.
+    Schedule(With<schedules::Verb>),
     /// Types of tasks: list, show, create, change, delete.
     TaskType(With<task_types::Verb>),
     /// Queues: list, pause, resume; brakes on any tasks.
@@ -69,6 +72,9 @@ pub async fn run(verb: Verb, out: &mut impl Write) -> Result<()> {
     match verb {
         Verb::Agent(with) => agents::run(&Session::open(&with.session)?, with.verb, out).await,
         Verb::Task(with) => tasks::run(&Session::open(&with.session)?, with.verb, out).await,
+        Verb::Schedule(with) => {
+            schedules::run(&Session::open(&with.session)?, with.verb, out).await
+        }
         Verb::TaskType(with) => {
             task_types::run(&Session::open(&with.session)?, with.verb, out).await
         }
@@ -125,6 +131,10 @@ mod tests {
         for legal in [
             "reeve task create --type x -o json --wait",
             "reeve task create -f -",
+            "reeve schedule create nightly --cron @daily --type lint",
+            "reeve schedule create -f -",
+            "reeve schedule update x --missed run-all -o json",
+            "reeve schedule preview @daily --zone Europe/Berlin --count 3",
             "reeve task-type list --category devops --source built-in",
             "reeve task-type update ship --task-timeout 90s --schema -",
             "reeve workflow get ship@2",
@@ -141,6 +151,10 @@ mod tests {
             "reeve task create -f - --type x",
             "reeve queue brake x --all --type deploy",
             "reeve task list --page-size 0",
+            "reeve schedule create",
+            "reeve schedule create -f - --cron @daily",
+            "reeve schedule update x --capability y",
+            "reeve schedule preview",
             "reeve task-type create",
             "reeve task list --timeout 0",
         ] {

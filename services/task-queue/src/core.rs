@@ -50,6 +50,8 @@ pub struct Parts {
     pub wakeups: Wakeups,
     /// Wakes the admission loop.
     pub admission: Arc<Notify>,
+    /// Wakes the loop of schedules.
+    pub schedules: Arc<Notify>,
     /// Which types tasks may have.
     pub catalogues: Catalogues,
     /// Who can do what.

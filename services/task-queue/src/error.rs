@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reeve_ids::{BrakeId, TaskId, TenantId};
+use reeve_ids::{BrakeId, ScheduleId, TaskId, TenantId};
 use reeve_status::{Code, Fault, Reason};
 
 use crate::domain::{Forbidden, State};
@@ -21,6 +21,14 @@ pub enum Error {
     Corrupt {
         /// The task.
         task_id: TaskId,
+        /// What cannot be read.
+        what: String,
+    },
+    /// A row that this version cannot read, as above.
+    #[error("corrupt row of schedule {schedule_id}: {what}")]
+    CorruptSchedule {
+        /// The schedule.
+        schedule_id: ScheduleId,
         /// What cannot be read.
         what: String,
     },
@@ -168,6 +176,16 @@ impl Error {
         }
     }
 
+    /// Whether the same may succeed later: the transaction collided or took too long, or what it asked
+    /// for could not be read.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Database(reeve_postgres::Error::Timeout(_)) => true,
+            Self::Fault(fault) => fault.is_retryable() || fault.code() == Code::DeadlineExceeded,
+            _ => self.is_conflict(),
+        }
+    }
+
     /// Whether every item of a batch has this error, so that splitting the batch helps nobody.
     pub fn is_of_all(&self) -> bool {
         matches!(
@@ -200,7 +218,7 @@ impl From<Error> for Fault {
             Error::Database(error) => of_database(&error),
             Error::Events(reeve_events::Error::Database(error)) => of_database(&error),
             Error::Events(error) => internal(&error),
-            Error::Corrupt { .. } => internal(&error),
+            Error::Corrupt { .. } | Error::CorruptSchedule { .. } => internal(&error),
             Error::NoTask(id) => Self::not_found("task", id),
             Error::Forbidden { task_id, from, to } => Self::transition_forbidden(
                 "task",

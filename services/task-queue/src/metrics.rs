@@ -6,9 +6,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use reeve_runtime::Metrics;
 
-/// Kinds of events with their counters: every change of a task is an event, so these are the rates
-/// of everything.
-const KINDS: [(&str, &str); 15] = [
+/// Kinds of events with their counters: every change of a task and every run of a schedule is an event,
+/// so these are the rates of everything.
+const KINDS: [(&str, &str); 18] = [
     ("task.created", "reeve_tasks_created"),
     ("task.assigned", "reeve_tasks_assigned"),
     ("task.accepted", "reeve_tasks_accepted"),
@@ -24,6 +24,9 @@ const KINDS: [(&str, &str); 15] = [
     ("task.over_budget", "reeve_tasks_over_budget"),
     ("task.redriven", "reeve_tasks_redriven"),
     ("task.discarded", "reeve_tasks_discarded"),
+    ("schedule.fired", "reeve_schedules_fired"),
+    ("schedule.run_skipped", "reeve_schedules_skipped"),
+    ("schedule.run_failed", "reeve_schedules_failed"),
 ];
 
 /// The metrics of this service.
@@ -47,7 +50,7 @@ pub struct TaskMetrics {
 impl TaskMetrics {
     /// Registers the metrics.
     pub fn new(metrics: &Metrics) -> Self {
-        let help = "Tasks of which this was said, written with the event";
+        let help = "Tasks, or runs of schedules, of which this was said, written with the event";
         let events = KINDS
             .into_iter()
             .map(|(kind, name)| (kind, metrics.counter(name, help)));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use reeve_auth::{Authenticator, RemoteAuthenticator, ServiceTokens};
 use reeve_contracts::externalscaler::external_scaler_server::ExternalScalerServer;
 use reeve_contracts::task::v1::queue_service_server::QueueServiceServer;
+use reeve_contracts::task::v1::schedule_service_server::ScheduleServiceServer;
 use reeve_contracts::task::v1::task_service_server::TaskServiceServer;
 use reeve_contracts::task::v1::task_type_service_server::TaskTypeServiceServer;
 use reeve_contracts::task::v1::work_service_server::WorkServiceServer;
@@ -19,7 +20,7 @@ use crate::clients::{Agents, Budgets};
 use crate::config::{Config, span};
 use crate::core::{Parts, Shared};
 use crate::dispatch::Dispatch;
-use crate::grpc::{QueueApi, ScalerApi, TaskApi, TypeApi, WorkApi};
+use crate::grpc::{QueueApi, ScalerApi, ScheduleApi, TaskApi, TypeApi, WorkApi, spec_of};
 use crate::lanes::{
     AdvanceFlush, CompleteFlush, CreateFlush, GrantFlush, Lane, RenewFlush, SettleFlush,
 };
@@ -129,6 +130,9 @@ impl TaskQueue {
                 .add_service(limited!(TaskServiceServer::new(TaskApi::new(
                     queue.clone()
                 ))))
+                .add_service(limited!(ScheduleServiceServer::new(ScheduleApi::new(
+                    queue.clone()
+                ))))
                 .add_service(limited!(TaskTypeServiceServer::new(TypeApi::new(
                     queue.clone()
                 ))))
@@ -145,13 +149,14 @@ impl TaskQueue {
                 .add_service(limited!(FeedService::server(log))),
             grpc_services: vec![
                 TaskApi::NAME,
+                ScheduleApi::NAME,
                 TypeApi::NAME,
                 WorkApi::NAME,
                 QueueApi::NAME,
                 ScalerApi::NAME,
                 FeedService::NAME,
             ],
-            loops: loops::all(&queue, &redis, relay, tokens, registry),
+            loops: loops::all(&queue, &redis, relay, tokens, registry, spec_of),
             authenticator,
             ready: ReadyProbe::new(move || {
                 let database = database.clone();
@@ -186,6 +191,7 @@ fn queue(config: Config, deps: Deps) -> Queue {
         wake: deps.wake,
         wakeups,
         admission: Arc::default(),
+        schedules: Arc::default(),
         log_readers: Semaphore::new(LOG_READERS),
         config: config.queue,
         drain: deps.drain,

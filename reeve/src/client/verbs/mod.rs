@@ -8,6 +8,7 @@ pub mod finance;
 pub mod incidents;
 pub mod keys;
 pub mod queues;
+pub mod schedules;
 pub mod task_types;
 pub mod tasks;
 pub mod workflows;

@@ -6,10 +6,15 @@ mod backoff;
 mod brake;
 mod built_in;
 mod catalogue;
+mod cron;
+#[cfg(test)]
+mod cron_model;
+mod due;
 mod lease_token;
 mod order;
 mod pending;
 mod scaling;
+mod schedule;
 mod spec;
 mod state;
 mod task;
@@ -21,10 +26,15 @@ pub use backoff::RetryPolicy;
 pub use brake::{Brake, Selector};
 pub use built_in::BUILT_IN;
 pub use catalogue::{Catalogue, Catalogued};
+pub use due::{At, Skipped, Step, look};
 pub use lease_token::LeaseToken;
 pub use order::order_score;
 pub use pending::{Admission, Hold, PendingReason, Waiting};
 pub use scaling::{Load, Metric, Targets};
+pub use schedule::{
+    Calendar, MissedPolicy, OverlapPolicy, Policies, Run, RunOutcome, Schedule, ScheduleState,
+    Template, Timing,
+};
 pub use spec::{Actor, ActorKind, Budget, NewTask, Origin, Priority, Spec, Timeouts};
 pub use state::{Forbidden, State};
 pub use task::{Attempt, Discard, Progress, Task};

@@ -90,8 +90,9 @@ fn creation(
         capability: !spec.capability.is_empty(),
         parameters: spec.parameters.is_some(),
     };
-    let mut spec = v.within("spec", |v| self::spec(v, spec, asked))?;
-    let unfit = unfit::complete(asked.types, &mut spec, &given, place, steps);
+    let mut spec = v.within("spec", |v| spec_of(v, spec, asked))?;
+    let place = format!("{place}spec.");
+    let unfit = unfit::complete(asked.types, &mut spec, &given, &place, steps);
     Some(Creation {
         spec,
         unfit,
@@ -100,8 +101,21 @@ fn creation(
     })
 }
 
+/// What is to be done, with what its type gives by default; names what does not match its schema.
+pub fn whole(v: &mut Violations, spec: proto::TaskSpec, asked: Asked<'_>) -> Option<Spec> {
+    let given = unfit::Given {
+        capability: !spec.capability.is_empty(),
+        parameters: spec.parameters.is_some(),
+    };
+    let mut spec = spec_of(v, spec, asked)?;
+    for unfit in unfit::complete(asked.types, &mut spec, &given, "", &mut 0) {
+        v.add(unfit.field, unfit.description);
+    }
+    Some(spec)
+}
+
 /// A digest that equal specs share: protobuf leaves the order of labels open, so they are sorted.
-fn digest(spec: &proto::TaskSpec) -> Vec<u8> {
+pub fn digest(spec: &proto::TaskSpec) -> Vec<u8> {
     let mut spec = spec.clone();
     let labels: std::collections::BTreeMap<_, _> = spec.labels.drain().collect();
     let mut hash = Sha256::new();
@@ -115,7 +129,7 @@ fn digest(spec: &proto::TaskSpec) -> Vec<u8> {
     hash.finalize().to_vec()
 }
 
-fn spec(v: &mut Violations, spec: proto::TaskSpec, asked: Asked<'_>) -> Option<Spec> {
+fn spec_of(v: &mut Violations, spec: proto::TaskSpec, asked: Asked<'_>) -> Option<Spec> {
     parse::name(v, "type", &spec.r#type, 128, true);
     parse::text(v, "title", &spec.title, 256);
     parse::bytes(v, "description", &spec.description, 16_384);

@@ -34,7 +34,7 @@ pub fn complete(
     let unfit = checked.unfit.into_iter().map(|mismatch| {
         let path = reeve_schema::dotted(&mismatch.pointer);
         Violation {
-            field: format!("{place}spec.parameters{path}"),
+            field: format!("{place}parameters{path}"),
             description: mismatch.description,
         }
     });

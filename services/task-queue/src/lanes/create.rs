@@ -62,25 +62,48 @@ impl Flush for CreateFlush {
         groups: &[CreateGroup],
     ) -> Result<Vec<Result<Vec<Created>, Error>>, Error> {
         let mut tx = self.shared.lane_transaction().await?;
-        let mut plan = Plan::new(groups);
-        plan.find_repeats(&mut tx).await?;
-        plan.find_related(&mut tx).await?;
-        plan.give_up_refused(&mut tx).await?;
-        let new = plan.new_tasks();
-        plan.braked = storage::insert_tasks(&mut tx, &new).await?;
-        let created = |entry: &&Entry<'_>| plan.is_new(entry);
-        let events = plan.entries.iter().filter(created);
-        let events = events.map(|entry| events::created(entry.task, &groups[entry.group].actor));
-        self.shared.append(&mut tx, events.collect()).await?;
+        let written = self.write(&mut tx, groups).await?;
         tx.commit().await?;
         self.shared.wake.notify();
-        self.announce(&new);
-        Ok(plan.answers(groups.len()))
+        self.announce(&written.new);
+        Ok(written.answers)
     }
 }
 
+/// What became of some calls, to be made known after the commit.
+pub struct Written<'a> {
+    /// The tasks, each with how many of its dependencies are not complete.
+    pub new: Vec<(&'a NewTask, i32)>,
+    /// What each call is told.
+    pub answers: Vec<Result<Vec<Created>, Error>>,
+}
+
 impl CreateFlush {
-    fn announce(&self, new: &[(&NewTask, i32)]) {
+    /// Writes calls in a transaction, with their events.
+    ///
+    /// # Errors
+    /// When the database refuses; the transaction must then be rolled back.
+    pub async fn write<'a>(
+        &self,
+        connection: &mut PgConnection,
+        groups: &'a [CreateGroup],
+    ) -> Result<Written<'a>, Error> {
+        let mut plan = Plan::new(groups);
+        plan.find_repeats(connection).await?;
+        plan.find_related(connection).await?;
+        plan.give_up_refused(connection).await?;
+        let new = plan.new_tasks();
+        plan.braked = storage::insert_tasks(connection, &new).await?;
+        let created = |entry: &&Entry<'_>| plan.is_new(entry);
+        let events = plan.entries.iter().filter(created);
+        let events = events.map(|entry| events::created(entry.task, &groups[entry.group].actor));
+        self.shared.append(connection, events.collect()).await?;
+        let answers = plan.answers(groups.len());
+        Ok(Written { new, answers })
+    }
+
+    /// Makes new tasks known, after the commit.
+    pub fn announce(&self, new: &[(&NewTask, i32)]) {
         let admitted = new
             .iter()
             .filter(|(task, blocked)| *blocked == 0 && task.admission().lets_run());

@@ -7,6 +7,7 @@ mod due;
 mod pace;
 mod ready;
 mod ripen;
+mod schedules;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use reeve_events::{Consumer, Feed, Relay};
 use reeve_redis::Redis;
 use reeve_runtime::Loop;
 
+use crate::operations::schedule::ReadSpec;
 use crate::{NAME, Queue};
 
 pub use admission::Admissions;
@@ -30,6 +32,7 @@ pub fn all(
     relay: Relay,
     tokens: ServiceTokens,
     registry: tonic::transport::Channel,
+    read: ReadSpec,
 ) -> Vec<Loop> {
     let shared = &queue.shared;
     let config = &shared.config;
@@ -52,6 +55,7 @@ pub fn all(
     let expiry = relay.clone();
     let relay_wake = shared.wake.relay();
     let ripening = shared.clone();
+    let firing = shared.clone();
     vec![
         Loop::new("relay", Duration::from_millis(500), move || {
             let relay = relay.clone();
@@ -77,6 +81,9 @@ pub fn all(
         ),
         Loop::stoppable("ripen", Duration::from_secs(1), move |stop| {
             ripen::tick(ripening.clone(), stop)
+        }),
+        Loop::stoppable("schedules", Duration::from_secs(5), move |stop| {
+            schedules::tick(firing.clone(), read, stop)
         }),
         Loop::stoppable("admission", Duration::from_secs(1), move |stop| {
             let admissions = Arc::clone(&admissions);

@@ -10,6 +10,9 @@ mod ending;
 mod lease;
 mod read;
 mod rows;
+mod schedule_rows;
+pub mod schedule_runs;
+pub mod schedules;
 mod sweep;
 mod task_types;
 
@@ -38,6 +41,7 @@ pub use read::{Filter, attempts, get, get_readable, list};
 pub use rows::{
     AdvancedRow, CompletedRow, EndedRow, Facts, LockedRow, PassedRow, ReadyRow, priority, state,
 };
+pub use schedule_rows::Locked as LockedSchedule;
 pub use sweep::{
     Due, LaneCount, Limits, Unadmitted, Unblocked, admit, due, held_by, postpone, ready_counts,
     ready_of_lanes, ready_page, unadmitted,

@@ -124,6 +124,9 @@ async fn row_level_security_hides_other_tenants_in_every_table() {
         .cancel(&created.expect("the answer holds it").id)
         .await;
     cancelled.expect("it is cancelled");
+    let nightly = crate::schedules::schedule("nightly", "@daily");
+    let nightly = world.schedule(nightly).await;
+    world.trigger(&nightly.id, "").await.expect("it runs");
     let kind = type_of("ship", serde_json::json!({}));
     world.create_type(kind).await.expect("it is created");
     world.pause("night", "").await;

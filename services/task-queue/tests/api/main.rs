@@ -8,6 +8,8 @@ mod brakes;
 mod budgets;
 mod bulk;
 mod cancel;
+#[path = "../../src/domain/cron_model.rs"]
+mod cron_model;
 mod database;
 mod dependencies;
 mod discard;
@@ -26,6 +28,7 @@ mod redis_loss;
 mod replicas;
 mod retries;
 mod scaler;
+mod schedules;
 mod stream;
 mod tenants;
 mod timeouts;

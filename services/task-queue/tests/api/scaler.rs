@@ -29,7 +29,7 @@ impl World {
     }
 
     /// A trigger of the tenant's administrator.
-    fn trigger(&self, metadata: &[(&str, &str)]) -> ScaledObjectRef {
+    fn scaled_object(&self, metadata: &[(&str, &str)]) -> ScaledObjectRef {
         trigger_of(&self.admin, metadata)
     }
 
@@ -84,7 +84,7 @@ fn trigger_of(key: &str, metadata: &[(&str, &str)]) -> ScaledObjectRef {
 async fn the_depth_is_what_is_ready_or_with_an_agent() {
     let world = World::with(&FRESH).await;
     let agent = world.agent(&["lint"]);
-    let trigger = world.trigger(&[("targetDepth", "5")]);
+    let trigger = world.scaled_object(&[("targetDepth", "5")]);
     assert!(!world.is_active(trigger.clone()).await.expect("an answer"));
     world.create_many(spec("lint"), 3).await;
     world.reaches_metric(&trigger, DEPTH, 3.0).await;
@@ -92,11 +92,11 @@ async fn the_depth_is_what_is_ready_or_with_an_agent() {
     let lease = world.lease_one(agent).await;
     world.create(spec("build")).await;
     world.reaches_metric(&trigger, DEPTH, 4.0).await;
-    let only_lint = world.trigger(&[("targetDepth", "5"), ("capability", "lint")]);
+    let only_lint = world.scaled_object(&[("targetDepth", "5"), ("capability", "lint")]);
     world.reaches_metric(&only_lint, DEPTH, 3.0).await;
     world.complete(&lease.lease_token).await.expect("completed");
     world.reaches_metric(&only_lint, DEPTH, 2.0).await;
-    let elsewhere = world.trigger(&[("targetDepth", "5"), ("queue", "night")]);
+    let elsewhere = world.scaled_object(&[("targetDepth", "5"), ("queue", "night")]);
     assert!(!world.is_active(elsewhere).await.expect("an answer"));
     world.pause("default", "").await;
     world.reaches_metric(&trigger, DEPTH, 0.0).await;
@@ -106,7 +106,7 @@ async fn the_depth_is_what_is_ready_or_with_an_agent() {
 #[tokio::test]
 async fn the_age_is_of_what_has_been_ready_for_longest() {
     let world = World::by_test_clock(&FRESH).await;
-    let trigger = world.trigger(&[
+    let trigger = world.scaled_object(&[
         ("targetAgeSeconds", "60"),
         ("activationDepth", "100"),
         ("activationAgeSeconds", "30"),
@@ -126,7 +126,7 @@ async fn the_age_is_of_what_has_been_ready_for_longest() {
 async fn a_stream_says_when_there_is_work_and_when_there_is_none() {
     let mut world = World::with(&FRESH).await;
     let agent = world.agent(&["lint"]);
-    let trigger = world.trigger(&[("targetDepth", "5")]);
+    let trigger = world.scaled_object(&[("targetDepth", "5")]);
     let answer = world.scaler().stream_is_active(trigger).await;
     let mut stream = answer.expect("it opens").into_inner();
     let mut next = async || {
@@ -151,7 +151,7 @@ async fn what_has_a_target_has_a_metric() {
     let specs = async |metadata: &[(&str, &str)]| {
         let answer = world
             .scaler()
-            .get_metric_spec(world.trigger(metadata))
+            .get_metric_spec(world.scaled_object(metadata))
             .await;
         let specs = answer.expect("an answer").into_inner().metric_specs;
         let each = specs.into_iter();
@@ -170,7 +170,7 @@ async fn what_has_a_target_has_a_metric() {
 async fn the_key_says_whose_queue_it_is() {
     let world = World::with(&FRESH).await;
     world.create(spec("lint")).await;
-    let ours = world.trigger(&[("targetDepth", "5")]);
+    let ours = world.scaled_object(&[("targetDepth", "5")]);
     world.reaches_metric(&ours, DEPTH, 1.0).await;
     let of = |key: &str| trigger_of(key, &[("targetDepth", "5")]);
     let stranger = world.authenticator.admin(TenantId::new());
@@ -199,7 +199,7 @@ async fn the_key_says_whose_queue_it_is() {
 #[tokio::test]
 async fn every_wrong_key_of_a_trigger_is_named() {
     let world = World::start().await;
-    let wrong = world.trigger(&[
+    let wrong = world.scaled_object(&[
         ("queue", "a/b"),
         ("capability", ""),
         ("targetDepth", "0"),
@@ -221,11 +221,11 @@ async fn every_wrong_key_of_a_trigger_is_named() {
         ]
     );
     let answer = world
-        .is_active(world.trigger(&[("targetdepth", "5")]))
+        .is_active(world.scaled_object(&[("targetdepth", "5")]))
         .await;
     let fault = refused(answer, Code::InvalidArgument, Reason::ValidationFailed);
     assert_eq!(fields(&fault), ["scalerMetadata.targetDepth"]);
-    let trigger = world.trigger(&[("targetDepth", "5")]);
+    let trigger = world.scaled_object(&[("targetDepth", "5")]);
     let answer = world.metric(trigger, "depth").await;
     let fault = refused(answer, Code::InvalidArgument, Reason::ValidationFailed);
     assert_eq!(fields(&fault), ["metricName"]);
@@ -257,7 +257,7 @@ async fn the_example_is_what_the_scaler_takes() {
         let rest: Vec<_> = rest
             .map(|(key, value)| (key.as_str(), value.as_str()))
             .collect();
-        let ours = world.trigger(&rest);
+        let ours = world.scaled_object(&rest);
         let specs = world.scaler().get_metric_spec(ours.clone()).await;
         let specs = specs.expect("it is right").into_inner().metric_specs;
         assert_eq!(specs.len(), 1);
@@ -273,6 +273,6 @@ async fn the_example_is_what_the_scaler_takes() {
         ..spec("lint")
     };
     world.create(task).await;
-    let trigger = world.trigger(&[("targetDepth", "5")]);
+    let trigger = world.scaled_object(&[("targetDepth", "5")]);
     eventually(|| async { world.is_active(trigger.clone()).await.expect("an answer") }).await;
 }
