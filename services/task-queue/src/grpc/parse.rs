@@ -82,7 +82,11 @@ pub fn capability(v: &mut Violations, field: impl Display, text: &str) {
     v.check(right, field, rule);
 }
 
-/// A Struct as JSON, bounded in size, without what `jsonb` cannot hold. As a message it is bounded,
+/// Objects and lists within each other. Each is three messages within each other, and no client of
+/// protobuf reads more than a hundred: this leaves room for the messages around it.
+const LEVELS: usize = 30;
+
+/// A Struct as JSON, bounded in size and depth, without what `jsonb` cannot hold. As a message it is bounded,
 /// too: a number of one digit has two bytes as JSON and eleven there, and what was stored must fit
 /// into an answer.
 pub fn json(
@@ -108,7 +112,22 @@ pub fn json(
         v.add(field, "must not contain NUL characters");
         return None;
     }
+    if depth(&json) > LEVELS {
+        let rule = format!("must be nested at most {LEVELS} levels deep");
+        v.add(field, rule);
+        return None;
+    }
     Some(json)
+}
+
+/// How many objects and lists lie within each other. It is bounded already: what decoded the message
+/// takes no more than a hundred messages within each other.
+fn depth(json: &Json) -> usize {
+    match json {
+        Json::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Json::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => 0,
+    }
 }
 
 fn is_plain(json: &Json) -> bool {

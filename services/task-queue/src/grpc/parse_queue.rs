@@ -51,7 +51,15 @@ pub fn selector(v: &mut Violations, selector: Option<proto::TaskSelector>) -> Se
     v.within("selector", |v| {
         names(v, "queues", &asked.queues, 64, false);
         names(v, "types", &asked.types, 128, true);
-        names(v, "capabilities", &asked.capabilities, 128, true);
+        let capabilities = &asked.capabilities;
+        v.check(
+            capabilities.len() <= 64,
+            "capabilities",
+            "must be at most 64",
+        );
+        for (at, name) in capabilities.iter().enumerate().take(64) {
+            parse::capability(v, format!("capabilities[{at}]"), name);
+        }
         parse::labels(v, &asked.labels);
     });
     let selector = Selector {

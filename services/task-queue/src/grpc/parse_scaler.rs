@@ -57,7 +57,7 @@ pub fn trigger(object: &proto::ScaledObjectRef) -> Result<Trigger, Fault> {
         parse::name(v, "queue", &queue, 64, false);
         let capability = given.get("capability").cloned();
         if let Some(capability) = &capability {
-            parse::name(v, "capability", capability, 128, true);
+            parse::capability(v, "capability", capability);
         }
         let targets = Targets {
             depth: number(v, given, "targetDepth", 1, DEPTH),

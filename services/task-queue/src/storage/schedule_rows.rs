@@ -1,5 +1,7 @@
 //! Rows of schedules and their runs.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use reeve_ids::{ScheduleId, TaskId, TenantId, Uuid};
 use sqlx::FromRow;
@@ -40,9 +42,6 @@ pub struct ScheduleRow {
     update_time: DateTime<Utc>,
     #[sqlx(flatten)]
     last: LastRunRow,
-    /// Only read with a lock.
-    #[sqlx(default)]
-    busy: bool,
 }
 
 /// The latest run, where it was asked for and there is one.
@@ -99,12 +98,19 @@ fn corrupt(schedule_id: Uuid, what: &str, number: i16) -> Error {
 }
 
 impl ScheduleRow {
-    /// The schedule, read under a lock.
+    /// The task of its latest run that had one, and whose it is.
+    pub fn last_task(&self) -> Option<(Uuid, Uuid)> {
+        self.last_task_id.map(|task| (task, self.tenant_id))
+    }
+
+    /// The schedule, read under a lock, when these of the last tasks are not over.
     ///
     /// # Errors
     /// When the row is corrupt.
-    pub fn into_locked(self) -> Result<Locked, Error> {
-        let busy = self.busy;
+    pub fn into_locked(self, not_over: &HashSet<Uuid>) -> Result<Locked, Error> {
+        let busy = self
+            .last_task_id
+            .is_some_and(|task| not_over.contains(&task));
         let schedule = self.into_schedule()?;
         Ok(Locked { schedule, busy })
     }

@@ -142,9 +142,10 @@ pub async fn lock(
     let row: Option<ScheduleRow> = sqlx::query_as(include_str!("queries/schedule/lock.sql"))
         .bind(tenant.uuid())
         .bind(id.uuid())
-        .fetch_optional(connection)
+        .fetch_optional(&mut *connection)
         .await?;
-    row.map(ScheduleRow::into_locked).transpose()
+    let locked = locked(connection, row.into_iter().collect()).await?;
+    Ok(locked.into_iter().next())
 }
 
 /// Locks schedules whose time it is and that nobody else has locked.
@@ -164,9 +165,31 @@ pub async fn claim(
         .bind(now)
         .bind(limit)
         .bind(id)
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await?;
-    rows.into_iter().map(ScheduleRow::into_locked).collect()
+    locked(connection, rows).await
+}
+
+/// Looks whether the last tasks of locked schedules are over.
+async fn locked(
+    connection: &mut PgConnection,
+    rows: Vec<ScheduleRow>,
+) -> Result<Vec<Locked>, Error> {
+    let (tasks, tenants): (Vec<Uuid>, Vec<Uuid>) =
+        rows.iter().filter_map(ScheduleRow::last_task).unzip();
+    let not_over: Vec<Uuid> = if tasks.is_empty() {
+        Vec::new()
+    } else {
+        sqlx::query_scalar(include_str!("queries/schedule/not_over.sql"))
+            .bind(tasks)
+            .bind(tenants)
+            .fetch_all(connection)
+            .await?
+    };
+    let not_over = not_over.into_iter().collect();
+    rows.into_iter()
+        .map(|row| row.into_locked(&not_over))
+        .collect()
 }
 
 /// The schedules whose time it is.

@@ -200,6 +200,30 @@ async fn parameters_have_a_size() {
 }
 
 #[tokio::test]
+async fn parameters_have_a_depth() {
+    let world = World::start().await;
+    let nested = |levels: usize| {
+        let inner = (1..levels).fold(json!(1), |inner, _| json!({ "in": inner }));
+        proto::TaskSpec {
+            parameters: reeve_wellknown::struct_from_json(json!({ "in": inner })),
+            ..spec("lint")
+        }
+    };
+    let agent = world.agent(&["lint"]);
+    let deep = world.create(nested(30)).await;
+    // Whoever speaks protobuf can read it in the deepest of messages.
+    let lease = world.lease_one(agent).await;
+    assert_eq!(lease.task.map(|task| task.id), Some(deep.id));
+    let request = proto::CreateTaskRequest {
+        spec: Some(nested(31)),
+        ..Default::default()
+    };
+    let answer = world.tasks().create_task(world.ask(request)).await;
+    let fault = refused(answer, Code::InvalidArgument, Reason::ValidationFailed);
+    assert_eq!(fields(&fault), ["spec.parameters"]);
+}
+
+#[tokio::test]
 async fn reads_refuse_malformed_ids_filters_and_pages() {
     let world = World::start().await;
     let get = proto::GetTaskRequest {

@@ -67,6 +67,27 @@ async fn the_task_before_is_cancelled_while_it_waits() {
 }
 
 #[tokio::test]
+async fn triggers_at_the_same_time_see_each_other() {
+    let world = world().await;
+    for policy in [OverlapPolicy::Skip, OverlapPolicy::CancelPrevious] {
+        let name = format!("at-once-{}", i32::from(policy));
+        let created = world
+            .schedule(Schedule {
+                name,
+                ..with(policy)
+            })
+            .await;
+        let triggers = (0..4).map(|_| world.trigger(&created.id, ""));
+        for run in futures::future::join_all(triggers).await {
+            run.expect("an answer");
+        }
+        let tasks = world.tasks_of(&created.id).await;
+        let waits = |task: &&Task| task.state() == TaskState::Pending;
+        assert_eq!(tasks.iter().filter(waits).count(), 1, "{policy:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_holder_of_the_task_before_is_asked_to_let_go() {
     let world = world().await;
     let agent = world.agent(&["lint"]);
