@@ -113,6 +113,24 @@ impl Platform {
         })
     }
 
+    /// What it has taken since its start, once it has come to rest.
+    async fn at_rest(&self) -> Result<Spent> {
+        let began = Instant::now();
+        let mut before = self.taken().await?;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let now = self.taken().await?;
+            let total = |spent: &Spent| spent.cpu_seconds.values().sum::<f64>();
+            if total(&now) - total(&before) < AT_REST * LOOK.as_secs_f64() {
+                return Ok(now);
+            }
+            if began.elapsed() > REST_PATIENCE {
+                bail!("the platform does not come to rest");
+            }
+            before = now;
+        }
+    }
+
     /// Begins to count what is spent.
     pub async fn meter(&self) -> Result<Meter<'_>> {
         Ok(Meter {
@@ -132,6 +150,12 @@ impl Platform {
     }
 }
 
+/// Looks at how busy the platform is, the share of a processor that it takes at rest, with its loops,
+/// and how long it may take to come to rest.
+const LOOK: Duration = Duration::from_secs(1);
+const AT_REST: f64 = 0.08;
+const REST_PATIENCE: Duration = Duration::from_secs(120);
+
 /// What had been taken when a round began.
 pub struct Meter<'a> {
     platform: &'a Platform,
@@ -139,9 +163,10 @@ pub struct Meter<'a> {
 }
 
 impl Meter<'_> {
-    /// What was spent since.
+    /// What was spent since, once the platform has come to rest: what a task costs after its end, where
+    /// its events are read, belongs to it and not to the next figure.
     pub async fn read(self) -> Result<Spent> {
-        let mut spent = self.platform.taken().await?;
+        let mut spent = self.platform.at_rest().await?;
         for (name, seconds) in &mut spent.cpu_seconds {
             *seconds -= self.before.cpu_seconds.get(name).unwrap_or(&0.0);
         }
