@@ -27,8 +27,8 @@ create table event_head (
 );
 insert into event_head (last_sequence) values (0);
 
--- Batches of events shrink to a tenth, and are read back at once by every consumer: LZ4 does it at a
--- fifth of the default's price. A PostgreSQL that was built without it keeps the default.
+-- Batches of events are much alike inside, and are read back at once by every consumer: LZ4 is the
+-- cheaper compression for that. A PostgreSQL that was built without it keeps the default.
 do $$ begin
     alter table outbox alter column events set compression lz4;
     alter table event_log alter column events set compression lz4;
