@@ -22,7 +22,8 @@ impl Keys {
         }
     }
 
-    /// ZSET: id of a ready task -> order score, lowest first.
+    /// ZSET: id of a ready task -> order score, lowest first. What else a lane may have has its name
+    /// and a mark (`scripts/turns.lua`).
     pub(crate) fn lane(&self, shard: u16, lane: &str) -> String {
         format!("{}:{{rq.{shard}}}:lane:{lane}", self.prefix)
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::breaker::millis;
-use crate::scripts::{READY_GIVE_BACK, READY_OVERDUE, READY_POP};
-use crate::{Error, Generation, Rebuild, Redis};
+use crate::scripts::{READY_CHARGE, READY_GIVE_BACK, READY_LINE_UP, READY_OVERDUE, READY_POP};
+use crate::{Error, Generation, Line, Rebuild, Redis, place};
 
 /// The most that one pop takes: a longer script would hold up everybody else on the server.
 pub const POP_LIMIT: usize = 256;
@@ -16,33 +16,46 @@ const PUSH_CHUNK: usize = 1_000;
 /// One task that may run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ready {
-    /// Where it waits; a name that means something to the caller only, without line breaks.
+    /// Where it waits; a name that means something to the caller only, without line breaks and
+    /// without `!`, `=` and `|`.
     pub lane: Arc<str>,
+    /// In which line of it.
+    pub line: Line,
     /// The task's id, without line breaks.
     pub id: String,
-    /// Its place: the lowest goes first. Finite. Ready time in ms less a bonus for priority gives
+    /// Its place in the line: the lowest goes first. Finite. Ready time in ms less a bonus for priority gives
     /// ageing for free.
     pub score: f64,
 }
 
 impl Ready {
-    /// A task, its lane and its place in it.
+    /// A task, its lane and its place in the common line.
     pub fn new(lane: impl Into<Arc<str>>, id: impl Into<String>, score: f64) -> Self {
         Self {
             lane: lane.into(),
+            line: Line::Common,
             id: id.into(),
             score,
         }
+    }
+
+    /// The same in another line.
+    #[must_use]
+    pub fn in_line(mut self, line: Line) -> Self {
+        self.line = line;
+        self
     }
 
     fn check(&self) -> Result<(), Error> {
         if !self.score.is_finite() {
             return Err(Error::Invalid("a score must be finite"));
         }
-        if self.id.contains('\n') || self.lane.contains('\n') {
-            return Err(Error::Invalid("an id and a lane must not hold line breaks"));
+        if self.id.contains('\n') || self.lane.contains(['\n', '!', '=', '|']) {
+            return Err(Error::Invalid(
+                "an id and a lane must not hold line breaks, nor a lane one of ! = |",
+            ));
         }
-        Ok(())
+        self.line.check()
     }
 }
 
@@ -51,6 +64,8 @@ impl Ready {
 pub struct Popped {
     /// The lane it came from.
     pub lane: Arc<str>,
+    /// The line of it.
+    pub line: Line,
     /// The task's id.
     pub id: String,
     /// The score that it had and gets again when given back.
@@ -60,24 +75,34 @@ pub struct Popped {
 }
 
 impl Popped {
-    /// `id`, score as Redis wrote it, lane: one a line.
+    /// Id, score as Redis wrote it, line, weight, lane: one a line.
     fn from_ticket(ticket: String) -> Result<Self, Error> {
-        let mut lines = ticket.splitn(3, '\n');
-        let parts = (
-            lines.next(),
-            lines.next().and_then(|text| text.parse().ok()),
-            lines.next(),
-        );
-        let (Some(id), Some(score), Some(lane)) = parts else {
-            return Err(Error::protocol("a ticket without id, score and lane"));
+        let parts: Vec<_> = ticket.splitn(5, '\n').collect();
+        let malformed = || Error::protocol("a ticket without id, score, line, weight and lane");
+        let [id, score, mark, weight, lane] = parts[..] else {
+            return Err(malformed());
         };
+        let score = score.parse().map_err(|_| malformed())?;
+        let weight = weight.parse().map_err(|_| malformed())?;
         Ok(Self {
             lane: lane.into(),
+            line: Line::parse(mark, weight).ok_or_else(malformed)?,
             id: id.to_owned(),
             score,
             ticket,
         })
     }
+}
+
+/// Work that a task of a line has been.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Charge {
+    /// The lane.
+    pub lane: Arc<str>,
+    /// The line.
+    pub line: Line,
+    /// How long an agent had the task.
+    pub work: Duration,
 }
 
 /// One shard of the ready queues: lanes, what is popped from them, and their generation, all under
@@ -113,25 +138,77 @@ impl ReadyQueues {
     pub async fn push(&self, batch: &[Ready]) -> Result<(), Error> {
         batch.iter().try_for_each(Ready::check)?;
         for chunk in batch.chunks(PUSH_CHUNK) {
-            let mut lanes = BTreeMap::<&str, Vec<&Ready>>::new();
-            for ready in chunk {
-                lanes.entry(&ready.lane).or_default().push(ready);
-            }
-            let mut pipeline = redis::pipe();
-            for (lane, members) in lanes {
-                let command = pipeline.cmd("ZADD").arg(self.lane_key(lane));
-                for ready in members {
-                    command.arg(ready.score).arg(&ready.id);
-                }
-                command.ignore();
-            }
-            let () = self.redis.pipe(&pipeline).await?;
+            let (keyed, plain): (Vec<_>, Vec<_>) =
+                chunk.iter().partition(|ready| ready.line.is_keyed());
+            self.add(&plain).await?;
+            self.line_up(&keyed).await?;
         }
         Ok(())
     }
 
-    /// Takes up to `limit` (at most [`POP_LIMIT`]) tasks: the first lane's lowest scores, then the
-    /// second lane's, and so on. Whatever is not confirmed within `deadline` comes back.
+    async fn add(&self, tasks: &[&Ready]) -> Result<(), Error> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        let mut lines = BTreeMap::<String, Vec<&Ready>>::new();
+        for ready in tasks {
+            let line = place(&ready.lane, &ready.line);
+            lines.entry(line).or_default().push(ready);
+        }
+        let mut pipeline = redis::pipe();
+        for (line, members) in lines {
+            let command = pipeline.cmd("ZADD").arg(self.lane_key(&line));
+            for ready in members {
+                command.arg(ready.score).arg(&ready.id);
+            }
+            command.ignore();
+        }
+        self.redis.pipe(&pipeline).await
+    }
+
+    async fn line_up(&self, tasks: &[&Ready]) -> Result<(), Error> {
+        let mut lanes = BTreeMap::<&str, Vec<&Ready>>::new();
+        for ready in tasks {
+            lanes.entry(&ready.lane).or_default().push(ready);
+        }
+        for (lane, members) in lanes {
+            let mut invocation = READY_LINE_UP.key(self.lane_key(lane));
+            for ready in members {
+                let (mark, weight) = (ready.line.mark(), ready.line.weight());
+                invocation
+                    .arg(mark)
+                    .arg(weight)
+                    .arg(ready.score)
+                    .arg(&ready.id);
+            }
+            let () = self.redis.invoke(&invocation).await?;
+        }
+        Ok(())
+    }
+
+    /// Says how much work tasks have been that were popped, so that lines whose tasks take long get
+    /// fewer turns. What is never said counts as much as tasks of the lane usually take. Saying it
+    /// twice counts twice.
+    pub async fn charge(&self, charges: &[Charge]) -> Result<(), Error> {
+        let mut lanes = BTreeMap::<&str, Vec<&Charge>>::new();
+        for charge in charges {
+            lanes.entry(&charge.lane).or_default().push(charge);
+        }
+        for (lane, charges) in lanes {
+            for chunk in charges.chunks(PUSH_CHUNK) {
+                let mut invocation = READY_CHARGE.key(self.lane_key(lane));
+                for charge in chunk {
+                    let (mark, weight) = (charge.line.mark(), charge.line.weight());
+                    invocation.arg(mark).arg(weight).arg(millis(charge.work));
+                }
+                let () = self.redis.invoke(&invocation).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes up to `limit` (at most [`POP_LIMIT`]) tasks: the first lane's, then the second lane's,
+    /// and so on; of a lane, the lowest scores of the line whose turn it is. Whatever is not confirmed within `deadline` comes back.
     /// [`Error::Rebuild`]: the lanes are not whole; claim from PostgreSQL meanwhile.
     pub async fn pop<L: AsRef<str>>(
         &self,
@@ -186,11 +263,9 @@ impl ReadyQueues {
                     lanes.push(&one.lane);
                     lanes.len() - 1
                 });
-                invocation
-                    .arg(&one.ticket)
-                    .arg(lane)
-                    .arg(one.score)
-                    .arg(&one.id);
+                invocation.arg(&one.ticket).arg(lane);
+                invocation.arg(one.line.mark()).arg(one.line.weight());
+                invocation.arg(one.score).arg(&one.id);
             }
             for lane in lanes {
                 invocation.key(self.lane_key(lane));
@@ -211,12 +286,12 @@ impl ReadyQueues {
         Ok(overdue)
     }
 
-    /// Takes tasks out of a lane, for example cancelled ones. Answers how many were there.
-    pub async fn remove<I: AsRef<str>>(&self, lane: &str, ids: &[I]) -> Result<usize, Error> {
+    /// Takes tasks out of a line (see [`place`]), for example cancelled ones. Answers how many were there.
+    pub async fn remove<I: AsRef<str>>(&self, line: &str, ids: &[I]) -> Result<usize, Error> {
         let mut removed = 0;
         for chunk in ids.chunks(PUSH_CHUNK) {
             let mut command = redis::cmd("ZREM");
-            command.arg(self.lane_key(lane));
+            command.arg(self.lane_key(line));
             for id in chunk {
                 command.arg(id.as_ref());
             }
@@ -225,38 +300,38 @@ impl ReadyQueues {
         Ok(removed)
     }
 
-    /// How many tasks wait in a lane.
-    pub async fn len(&self, lane: &str) -> Result<usize, Error> {
+    /// How many tasks wait in a line (see [`place`]).
+    pub async fn len(&self, line: &str) -> Result<usize, Error> {
         self.redis
-            .query(redis::cmd("ZCARD").arg(self.lane_key(lane)))
+            .query(redis::cmd("ZCARD").arg(self.lane_key(line)))
             .await
     }
 
-    /// How many tasks wait in each of these lanes, in their order.
-    pub async fn lens<L: AsRef<str>>(&self, lanes: &[L]) -> Result<Vec<usize>, Error> {
-        if lanes.is_empty() {
+    /// How many tasks wait in each of these lines, in their order.
+    pub async fn lens<L: AsRef<str>>(&self, lines: &[L]) -> Result<Vec<usize>, Error> {
+        if lines.is_empty() {
             return Ok(Vec::new());
         }
         let mut pipeline = redis::pipe();
-        for lane in lanes {
-            pipeline.cmd("ZCARD").arg(self.lane_key(lane.as_ref()));
+        for line in lines {
+            pipeline.cmd("ZCARD").arg(self.lane_key(line.as_ref()));
         }
         self.redis.pipe(&pipeline).await
     }
 
-    /// The score at a place of each of these lanes, from 0 for the lowest; nothing where a lane is
+    /// The score at a place of each of these lines, from 0 for the lowest; nothing where a line is
     /// shorter.
     pub async fn scores_at<L: AsRef<str>>(
         &self,
-        lanes: &[L],
+        lines: &[L],
         place: usize,
     ) -> Result<Vec<Option<f64>>, Error> {
-        if lanes.is_empty() {
+        if lines.is_empty() {
             return Ok(Vec::new());
         }
         let mut pipeline = redis::pipe();
-        for lane in lanes {
-            let command = pipeline.cmd("ZRANGE").arg(self.lane_key(lane.as_ref()));
+        for line in lines {
+            let command = pipeline.cmd("ZRANGE").arg(self.lane_key(line.as_ref()));
             command.arg(place).arg(place).arg("WITHSCORES");
         }
         let found: Vec<Vec<(String, f64)>> = self.redis.pipe(&pipeline).await?;
@@ -271,17 +346,17 @@ impl ReadyQueues {
             .await
     }
 
-    /// Of these ids, those that are not in the lane. What a reconciler pushes again; an id that is
+    /// Of these ids, those that are not in the line. What a reconciler pushes again; an id that is
     /// popped just now is among them, which is harmless.
     pub async fn missing<'a, I: AsRef<str>>(
         &self,
-        lane: &str,
+        line: &str,
         ids: &'a [I],
     ) -> Result<Vec<&'a I>, Error> {
         let mut missing = Vec::new();
         for chunk in ids.chunks(PUSH_CHUNK) {
             let mut command = redis::cmd("ZMSCORE");
-            command.arg(self.lane_key(lane));
+            command.arg(self.lane_key(line));
             for id in chunk {
                 command.arg(id.as_ref());
             }

@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 use redis::Script;
 
 macro_rules! scripts {
-    ($($name:ident = $file:literal;)+) => {
-        $(pub(crate) static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new(include_str!(concat!("../scripts/", $file))));)+
+    ($($name:ident = $($file:literal)+;)+) => {
+        $(pub(crate) static $name: LazyLock<Script> = LazyLock::new(|| {
+            Script::new(concat!($(include_str!(concat!("../scripts/", $file))),+))
+        });)+
     };
 }
 
@@ -23,8 +24,10 @@ scripts! {
     LEASE_POSTPONE = "lease_postpone.lua";
     LEASE_RENEW = "lease_renew.lua";
     LIMIT_TAKE = "limit_take.lua";
-    READY_GIVE_BACK = "ready_give_back.lua";
+    READY_CHARGE = "turns.lua" "ready_charge.lua";
+    READY_GIVE_BACK = "turns.lua" "ready_give_back.lua";
+    READY_LINE_UP = "turns.lua" "ready_line_up.lua";
     READY_OVERDUE = "ready_overdue.lua";
-    READY_POP = "ready_pop.lua";
+    READY_POP = "turns.lua" "ready_pop.lua";
     STREAM_APPEND = "stream_append.lua";
 }

@@ -194,7 +194,7 @@ mod tests {
             .await
             .expect("a well formed address");
         let hall = Hall::new(redis.wakeups("test"));
-        let lane = LaneKey::new(TenantId::new(), "default", "lint");
+        let lane = LaneKey::new(TenantId::new(), "default", "lint", "");
         (Arc::new(hall), lane)
     }
 

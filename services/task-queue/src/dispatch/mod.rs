@@ -13,10 +13,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use reeve_clock::Clock;
 use reeve_ids::{AgentId, TaskId, TenantId};
-use reeve_redis::{Popped, Ready, ReadyQueues, Wakeups};
+use reeve_redis::{Charge, Line, Popped, Ready, ReadyQueues, Wakeups};
 
-use crate::domain::NewTask;
-use crate::storage::ReadyRow;
+use crate::domain::{NewTask, Spec};
+use crate::storage::{PlaceRow, ReadyRow};
 
 pub use hall::{Hall, Waiter};
 pub use ripener::Ripener;
@@ -29,9 +29,15 @@ const CLAIM_DEADLINE: Duration = Duration::from_secs(10);
 pub struct LaneKey(Arc<str>);
 
 impl LaneKey {
-    /// The lane of a tenant's queue and capability. None of the three holds a slash but the last.
-    pub fn new(tenant: TenantId, queue: &str, capability: &str) -> Self {
-        Self(format!("{tenant}/{queue}/{capability}").into())
+    /// The lane of a tenant's queue, a capability, and what more is demanded. Of the parts only the
+    /// capability holds slashes, and only the demand `#` or `@`, which it begins with.
+    pub fn new(tenant: TenantId, queue: &str, capability: &str, demand: &str) -> Self {
+        Self(format!("{tenant}/{queue}/{capability}{demand}").into())
+    }
+
+    /// The lane of a task.
+    pub fn of(tenant: TenantId, spec: &Spec) -> Self {
+        Self::new(tenant, &spec.queue, &spec.capability, &spec.demand)
     }
 
     /// The lane that has this name in Redis.
@@ -51,11 +57,49 @@ impl AsRef<str> for LaneKey {
     }
 }
 
+/// Where a ready task waits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// The lane.
+    pub lane: LaneKey,
+    /// The line of it.
+    pub line: Line,
+}
+
+impl Place {
+    /// The line's name in Redis.
+    pub fn name(&self) -> String {
+        reeve_redis::place(self.lane.as_str(), &self.line)
+    }
+}
+
+impl From<&PlaceRow> for Place {
+    fn from(row: &PlaceRow) -> Self {
+        let tenant = TenantId::from_uuid(row.tenant_id);
+        Self {
+            lane: LaneKey::new(tenant, &row.queue, &row.capability, &row.demand),
+            line: Line::parse(&row.line, row.line_weight).unwrap_or_default(),
+        }
+    }
+}
+
+/// What Redis is told of a task that has kept an agent busy from one time to another; nothing where
+/// nobody takes turns.
+pub fn charge(row: &PlaceRow, from: Option<DateTime<Utc>>, to: DateTime<Utc>) -> Option<Charge> {
+    let from = from.filter(|_| row.line.starts_with('='))?;
+    let place = Place::from(row);
+    Some(Charge {
+        lane: place.lane.0,
+        line: place.line,
+        work: (to - from).to_std().unwrap_or_default(),
+    })
+}
+
 /// A task that may be leased from a time on.
 #[derive(Debug, Clone)]
 pub struct ReadyTask {
     /// Where it waits.
-    pub lane: LaneKey,
+    pub place: Place,
     /// The task.
     pub id: TaskId,
     /// Its place.
@@ -78,7 +122,10 @@ pub struct Unsuited {
 impl From<&NewTask> for ReadyTask {
     fn from(task: &NewTask) -> Self {
         Self {
-            lane: LaneKey::new(task.tenant_id, &task.spec.queue, &task.spec.capability),
+            place: Place {
+                lane: LaneKey::of(task.tenant_id, &task.spec),
+                line: Line::parse(&task.spec.line(), task.spec.line_weight()).unwrap_or_default(),
+            },
             id: task.id,
             score: task.order_score(),
             ready_time: task.ready_time(),
@@ -91,11 +138,7 @@ impl ReadyTask {
     /// A task as it was read.
     pub fn from_row(row: &ReadyRow, ready_time: DateTime<Utc>) -> Self {
         Self {
-            lane: LaneKey::new(
-                TenantId::from_uuid(row.tenant_id),
-                &row.queue,
-                &row.capability,
-            ),
+            place: Place::from(&row.place),
             id: TaskId::from_uuid(row.task_id),
             score: row.order_score,
             ready_time,
@@ -107,10 +150,11 @@ impl ReadyTask {
     #[allow(clippy::cast_precision_loss)]
     pub fn to_redis(&self) -> Ready {
         Ready::new(
-            Arc::clone(&self.lane.0),
+            Arc::clone(&self.place.lane.0),
             self.id.to_string(),
             self.score as f64,
         )
+        .in_line(self.place.line.clone())
     }
 }
 
@@ -170,13 +214,13 @@ impl Dispatch {
         }
         let (shunned, plain): (Vec<_>, Vec<_>) =
             tasks.iter().partition(|task| !task.shunned.is_empty());
-        let mut lanes: Vec<_> = plain.iter().map(|task| &task.lane).collect();
+        let mut lanes: Vec<_> = plain.iter().map(|task| &task.place.lane).collect();
         lanes.sort_unstable();
         for lane in lanes.chunk_by(|left, right| left == right) {
             self.ring(lane[0], lane.len(), &[]);
         }
         for task in shunned {
-            self.ring(&task.lane, 1, &task.shunned);
+            self.ring(&task.place.lane, 1, &task.shunned);
         }
     }
 
@@ -246,18 +290,34 @@ impl Dispatch {
         }
     }
 
+    /// Says how much work tasks have been that took turns. Nobody waits for it; what is not said
+    /// counts as much as tasks of the lane usually take.
+    pub fn charge(&self, charges: Vec<Charge>) {
+        if charges.is_empty() {
+            return;
+        }
+        let ready = self.ready.clone();
+        reeve_runtime::spawn("charge", async move {
+            if let Err(error) = ready.charge(&charges).await {
+                tracing::debug!(%error, "work is not charged");
+            }
+        });
+    }
+
     /// Takes tasks out of their lanes that nobody may have any more. Nobody waits for it; one that
     /// stays is dropped when it is popped.
-    pub fn withdraw(&self, mut gone: Vec<(LaneKey, TaskId)>) {
+    pub fn withdraw(&self, gone: &[(Place, TaskId)]) {
         if gone.is_empty() {
             return;
         }
         let ready = self.ready.clone();
+        let named = gone.iter().map(|(place, id)| (place.name(), *id));
+        let mut gone: Vec<_> = named.collect();
         gone.sort_unstable();
         reeve_runtime::spawn("withdraw", async move {
             for tasks in gone.chunk_by(|left, right| left.0 == right.0) {
                 let ids: Vec<_> = tasks.iter().map(|(_, id)| id.to_string()).collect();
-                if let Err(error) = ready.remove(tasks[0].0.as_str(), &ids).await {
+                if let Err(error) = ready.remove(&tasks[0].0, &ids).await {
                     tracing::debug!(%error, "tasks that are over are still in a ready queue");
                 }
             }

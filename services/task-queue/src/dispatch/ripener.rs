@@ -99,16 +99,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use reeve_ids::{TaskId, TenantId};
+    use reeve_redis::Line;
 
     use super::*;
-    use crate::dispatch::LaneKey;
+    use crate::dispatch::{LaneKey, Place};
 
     #[test]
     fn gives_what_is_ripe_in_order_and_keeps_the_rest() {
         let now = DateTime::from_timestamp(1_800_000_000, 0).expect("in range");
-        let lane = LaneKey::new(TenantId::new(), "default", "lint");
+        let place = Place {
+            lane: LaneKey::new(TenantId::new(), "default", "lint", ""),
+            line: Line::Common,
+        };
         let task = |seconds| ReadyTask {
-            lane: lane.clone(),
+            place: place.clone(),
             id: TaskId::new(),
             score: seconds,
             ready_time: now + TimeDelta::seconds(seconds),

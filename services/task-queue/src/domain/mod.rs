@@ -35,7 +35,7 @@ pub use schedule::{
     Calendar, MissedPolicy, OverlapPolicy, Policies, Run, RunOutcome, Schedule, ScheduleState,
     Template, Timing,
 };
-pub use spec::{Actor, ActorKind, Budget, NewTask, Origin, Priority, Spec, Timeouts};
+pub use spec::{Actor, ActorKind, Budget, Fairness, NewTask, Origin, Priority, Spec, Timeouts};
 pub use state::{Forbidden, State};
 pub use task::{Attempt, Discard, Progress, Task};
 pub use task_type::{Category, Changes, MOST_SCHEMA_BYTES, MOST_TYPES, Own, TaskType};

@@ -107,6 +107,16 @@ pub struct Actor {
     pub display_name: String,
 }
 
+/// With whom a task takes turns: keys that share a queue and a capability get work in proportion to
+/// their weights, however many tasks each of them has waiting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fairness {
+    /// Whose turn, as the creator calls it.
+    pub key: String,
+    /// The share of the key.
+    pub weight: f32,
+}
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
@@ -120,8 +130,12 @@ pub struct Spec {
     pub queue: String,
     /// What an agent must offer.
     pub capability: String,
+    /// What more than the capability an agent must meet; empty for nothing.
+    pub demand: String,
     /// Order among ready tasks.
     pub priority: Priority,
+    /// With whom it takes turns.
+    pub fairness: Option<Fairness>,
     /// Input for the agent: a JSON object, or nothing.
     pub parameters: Option<Json>,
     /// Project that it belongs to.
@@ -142,6 +156,25 @@ pub struct Spec {
     pub timeouts: Timeouts,
     /// What pays for it.
     pub budget: Option<Budget>,
+}
+
+impl Spec {
+    /// The line in its lane, as its mark. What is CRITICAL waits for nobody's turn.
+    pub fn line(&self) -> String {
+        match &self.fairness {
+            _ if self.priority == Priority::Critical => "!".to_owned(),
+            Some(fairness) => format!("={}", fairness.key),
+            None => String::new(),
+        }
+    }
+
+    /// The weight of its line.
+    pub fn line_weight(&self) -> f32 {
+        match &self.fairness {
+            Some(fairness) if self.priority != Priority::Critical => fairness.weight,
+            _ => 1.0,
+        }
+    }
 }
 
 /// A task about to be stored.

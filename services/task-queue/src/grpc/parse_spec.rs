@@ -155,6 +155,8 @@ fn spec_of(v: &mut Violations, spec: proto::TaskSpec, asked: Asked<'_>) -> Optio
         description: spec.description,
         queue,
         capability,
+        demand: String::new(),
+        fairness: None,
         parameters: parse::json(v, "parameters", spec.parameters, PARAMETERS),
         project_id: parse::optional(v, "project_id", &spec.project_id),
         parent_task_id: parse::optional(v, "parent_task_id", &spec.parent_task_id),

@@ -8,6 +8,7 @@ use reeve_ids::{TaskId, TenantId};
 use super::Flush;
 use crate::Error;
 use crate::core::Shared;
+use crate::dispatch::charge;
 use crate::domain::{AttemptEnd, LeaseToken};
 use crate::operations::{events, release};
 use crate::storage::{self, CompletedRow, Completion, EndedRow};
@@ -68,6 +69,10 @@ impl Flush for CompleteFlush {
             self.shared.wake.notify();
         }
         self.shared.announce_unblocked(&released, now);
+        let charges = rows
+            .iter()
+            .filter_map(|row| charge(&row.place, row.assign_time, now));
+        self.shared.dispatch.charge(charges.collect());
         let answer = |item: &CompleteItem| {
             let held = held(&item.completion);
             if done.contains(&held) || was_completed(&ended, held) {

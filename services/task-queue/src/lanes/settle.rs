@@ -123,7 +123,8 @@ impl Flush for SettleFlush {
         tx.commit().await?;
         self.shared.wake.notify();
         self.shared.dispatch.announce(effects.ready);
-        self.shared.dispatch.withdraw(effects.gone);
+        self.shared.dispatch.withdraw(&effects.gone);
+        self.shared.dispatch.charge(effects.charges);
         if effects.unadmitted {
             self.shared.admission.notify_one();
         }

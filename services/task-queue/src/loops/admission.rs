@@ -11,7 +11,7 @@ use super::pace::Pace;
 use crate::clients::{Refusal, Reservation};
 use crate::config::span;
 use crate::core::Shared;
-use crate::dispatch::{LaneKey, ReadyTask};
+use crate::dispatch::ReadyTask;
 use crate::domain::{Admission, Budget, Cause, Hold, State};
 use crate::operations::{events, settling};
 use crate::storage::{self, Unadmitted};
@@ -115,23 +115,18 @@ impl Admissions {
         let shared = &self.shared;
         let now = shared.clock.now();
         let mut tx = shared.database.internal().await?;
-        let place = storage::admit(&mut tx, task, Admission::Held, Some(hold), now).await?;
+        let admitted = storage::admit(&mut tx, task, Admission::Held, Some(hold), now).await?;
         tx.commit().await?;
-        let (tenant, id) = task.id();
-        let Some((ready_time, score)) = place else {
+        let (tenant, _) = task.id();
+        let Some(admitted) = admitted else {
             let still_needed = self.is_held(task, hold).await?;
             if !still_needed {
                 shared.budgets.release(tenant, hold.id).await;
             }
             return Ok(());
         };
-        shared.dispatch.announce(vec![ReadyTask {
-            lane: LaneKey::new(tenant, &task.facts.queue, &task.capability),
-            id,
-            score,
-            ready_time,
-            shunned: Vec::new(),
-        }]);
+        let ready = ReadyTask::from_row(&admitted.ready, admitted.ready_time);
+        shared.dispatch.announce(vec![ready]);
         Ok(())
     }
 
@@ -199,7 +194,7 @@ impl Admissions {
         shared.append(&mut tx, effects.events).await?;
         tx.commit().await?;
         shared.wake.notify();
-        shared.dispatch.withdraw(effects.gone);
+        shared.dispatch.withdraw(&effects.gone);
         Ok(())
     }
 }

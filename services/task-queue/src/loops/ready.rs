@@ -14,7 +14,7 @@ use crate::Error;
 use crate::config::span;
 use crate::core::Shared;
 use crate::dispatch::{LaneKey, ReadyTask};
-use crate::storage::{self, LaneCount};
+use crate::storage::{self, LineCount};
 
 /// Tasks that one page of a refill has.
 const PAGE: i64 = 5_000;
@@ -147,10 +147,10 @@ impl ReadySweep {
     /// lane is counted, too.
     async fn suspects<'a>(
         &self,
-        counts: &'a [LaneCount],
-    ) -> Result<Vec<(&'a LaneCount, i64)>, reeve_redis::Error> {
+        counts: &'a [LineCount],
+    ) -> Result<Vec<(&'a LineCount, i64)>, reeve_redis::Error> {
         let ready = self.shared.dispatch.ready();
-        let keys: Vec<_> = counts.iter().map(key).collect();
+        let keys: Vec<_> = counts.iter().map(name).collect();
         let held = ready.lens(&keys).await?;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let each = counts.iter().zip(keys).zip(held).enumerate();
@@ -175,7 +175,7 @@ impl ReadySweep {
     /// Puts back what Redis does not have.
     async fn restore(
         &self,
-        suspects: &[(&LaneCount, i64)],
+        suspects: &[(&LineCount, i64)],
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
         if suspects.is_empty() {
@@ -186,13 +186,13 @@ impl ReadySweep {
         let before = now - span(shared.config.reconcile_period) / 2;
         let pool = shared.database.internal_pool();
         let rows = storage::ready_of_lanes(pool, suspects, before, now, READ).await?;
-        let mut lanes = BTreeMap::<LaneKey, Vec<ReadyTask>>::new();
+        let mut lines = BTreeMap::<String, Vec<ReadyTask>>::new();
         for row in &rows {
             let task = ReadyTask::from_row(row, now);
-            lanes.entry(task.lane.clone()).or_default().push(task);
+            lines.entry(task.place.name()).or_default().push(task);
         }
-        for (lane, tasks) in lanes {
-            match self.missing(&lane, tasks).await {
+        for (line, tasks) in lines {
+            match self.missing(&line, tasks).await {
                 Ok(missing) if missing.is_empty() => {}
                 Ok(missing) => {
                     let forgotten = u64::try_from(missing.len()).unwrap_or(u64::MAX);
@@ -210,12 +210,12 @@ impl ReadySweep {
 
     async fn missing(
         &self,
-        lane: &LaneKey,
+        line: &str,
         mut tasks: Vec<ReadyTask>,
     ) -> Result<Vec<ReadyTask>, reeve_redis::Error> {
         let ids: Vec<String> = tasks.iter().map(|task| task.id.to_string()).collect();
         let ready = self.shared.dispatch.ready();
-        let missing = ready.missing(lane.as_str(), &ids).await?;
+        let missing = ready.missing(line, &ids).await?;
         let missing: HashSet<_> = missing.into_iter().collect();
         let mut ids = ids.iter();
         tasks.retain(|_| ids.next().is_some_and(|id| missing.contains(id)));
@@ -229,12 +229,11 @@ fn whole(score: f64) -> i64 {
     score as i64
 }
 
-fn key(count: &LaneCount) -> LaneKey {
-    LaneKey::new(
-        TenantId::from_uuid(count.tenant_id),
-        &count.queue,
-        &count.capability,
-    )
+/// The line's name in Redis.
+fn name(count: &LineCount) -> String {
+    let tenant = TenantId::from_uuid(count.tenant_id);
+    let lane = LaneKey::new(tenant, &count.queue, &count.capability, &count.demand);
+    format!("{}{}", lane.as_str(), count.line)
 }
 
 fn gave_up(error: &reeve_redis::Error) -> Progress {

@@ -61,7 +61,7 @@ pub async fn cancel_all(
     shared.append(&mut tx, told).await?;
     tx.commit().await?;
     shared.wake.notify();
-    shared.dispatch.withdraw(effects.gone);
+    shared.dispatch.withdraw(&effects.gone);
     let agents: HashSet<_> = held.iter().filter_map(|row| row.agent_id).collect();
     for agent in agents {
         let topic = Shared::agent_topic(tenant, AgentId::from_uuid(agent));

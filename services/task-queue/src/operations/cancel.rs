@@ -86,7 +86,7 @@ async fn cancel_waiting(
     shared.append(&mut tx, effects.events).await?;
     tx.commit().await?;
     shared.wake.notify();
-    shared.dispatch.withdraw(effects.gone);
+    shared.dispatch.withdraw(&effects.gone);
     Ok(())
 }
 

@@ -49,7 +49,7 @@ impl LeaseAsk {
         let queues = self.queues.iter();
         queues
             .flat_map(|queue| {
-                let key = |capability| LaneKey::new(self.tenant_id, queue, capability);
+                let key = |capability| LaneKey::new(self.tenant_id, queue, capability, "");
                 agent
                     .capabilities
                     .iter()
@@ -114,7 +114,7 @@ pub fn hand_on(queue: &Queue, leases: &Leases, most: usize) {
         return;
     }
     if let Some(Grant { task, .. }) = leases.grants().last() {
-        let lane = LaneKey::new(task.tenant_id, &task.spec.queue, &task.spec.capability);
+        let lane = LaneKey::of(task.tenant_id, &task.spec);
         queue.shared.dispatch.ring(&lane, 1, &[]);
     }
 }

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use reeve_events::{Actor, NewEvent};
 use reeve_ids::{AgentId, TaskId, TenantId, Uuid};
+use reeve_redis::Charge;
 use sqlx::PgConnection;
 
 use super::events;
-use crate::dispatch::{LaneKey, ReadyTask};
+use crate::dispatch::{Place, ReadyTask, charge};
 use crate::domain::{Admission, AttemptEnd, Cause, Settled, State, Usage, order_score, settle};
 use crate::storage::{self, Ending, LockedRow, Requeue};
 use crate::{Error, NAME};
@@ -36,7 +37,9 @@ pub struct Effects {
     /// To be announced.
     pub ready: Vec<ReadyTask>,
     /// To be taken out of the ready queues: they ended while they waited.
-    pub gone: Vec<(LaneKey, TaskId)>,
+    pub gone: Vec<(Place, TaskId)>,
+    /// Work that counts for lines that take turns.
+    pub charges: Vec<Charge>,
     /// Whether a budget has to be asked.
     pub unadmitted: bool,
     /// Agents that lost a task to a cancellation or a lapse.
@@ -97,8 +100,12 @@ async fn write_wave(
             .events
             .push(events::settled(row, settled, usage, reason, actor, now));
         if decision.settled.state.is_ended() && row.state == State::Pending.number() {
-            effects.gone.push((row.lane(), decision.task().1));
+            effects
+                .gone
+                .push((Place::from(&row.place), decision.task().1));
         }
+        let held_since = row.assign_time.filter(|_| row.lease_until.is_some());
+        effects.charges.extend(charge(&row.place, held_since, now));
         if let Some(agent) = row.agent_id.filter(|_| row.lease_until.is_some()) {
             effects
                 .bereft
@@ -222,20 +229,13 @@ impl Decision {
     }
 }
 
-impl LockedRow {
-    fn lane(&self) -> LaneKey {
-        let tenant = TenantId::from_uuid(self.tenant_id);
-        LaneKey::new(tenant, &self.facts.queue, &self.capability)
-    }
-}
-
 impl Requeue<'_> {
     fn ready_task(&self, now: DateTime<Utc>) -> ReadyTask {
         let row = self.row;
         let rejected = row.agent_id.filter(|_| self.rejected);
         let shunned = row.rejected_by.iter().copied().chain(rejected);
         ReadyTask {
-            lane: row.lane(),
+            place: Place::from(&row.place),
             id: TaskId::from_uuid(row.task_id),
             score: self.order_score,
             ready_time: self.settled.ready_time.unwrap_or(now),

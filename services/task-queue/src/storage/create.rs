@@ -209,6 +209,9 @@ pub async fn insert_tasks(
         .bind(column.of(NewTask::order_score))
         .bind(column.of(NewTask::ready_time))
         .bind(column.of(NewTask::start_deadline) as Vec<Option<DateTime<Utc>>>)
+        .bind(column.of(|task| task.spec.demand.as_str()))
+        .bind(column.of(|task| task.spec.line()))
+        .bind(column.of(|task| task.spec.line_weight()))
         .fetch_all(&mut *connection)
         .await?;
     insert_dependencies(connection, tasks).await?;

@@ -25,6 +25,10 @@ pub struct Details {
     timeouts: Spans,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     budget: Option<Budget>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub demand: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fairness: Option<Fairness>,
     creator: Creator,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub traceparent: String,
@@ -54,6 +58,12 @@ struct Budget {
     id: BudgetId,
     amount: String,
     currency: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Fairness {
+    key: String,
+    weight: f32,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -105,6 +115,11 @@ impl From<&domain::NewTask> for Details {
                 amount: budget.amount.clone(),
                 currency: budget.currency.clone(),
             }),
+            demand: spec.demand.clone(),
+            fairness: spec.fairness.as_ref().map(|fairness| Fairness {
+                key: fairness.key.clone(),
+                weight: fairness.weight,
+            }),
             creator: Creator {
                 kind: task.creator.kind,
                 subject: task.creator.subject.clone(),
@@ -144,6 +159,14 @@ impl Details {
             id: budget.id,
             amount: budget.amount.clone(),
             currency: budget.currency.clone(),
+        })
+    }
+
+    /// With whom it takes turns.
+    pub fn fairness(&self) -> Option<domain::Fairness> {
+        self.fairness.as_ref().map(|fairness| domain::Fairness {
+            key: fairness.key.clone(),
+            weight: fairness.weight,
         })
     }
 

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json as Stored;
 
 use super::dependencies::columns;
-use super::rows::{CompletedRow, EndedRow, LockedRow, OutcomeRow, ReadyRow};
+use super::rows::{CompletedRow, EndedRow, LockedRow, OutcomeRow, PlaceRow, ReadyRow};
 use crate::Error;
 use crate::domain::{Admission, LeaseToken, Settled, State, Task, TaskError, Usage, completable};
 
@@ -450,13 +450,21 @@ pub async fn revive(
         .bind(order_score)
         .bind(now)
         .bind(spec.timeouts.schedule_to_start.map(|span| now + span))
+        .bind(&spec.demand)
+        .bind(spec.line())
+        .bind(spec.line_weight())
         .execute(connection)
         .await?;
     Ok(ReadyRow {
         task_id: outcome.task_id,
-        tenant_id: outcome.tenant_id,
-        queue: spec.queue.clone(),
-        capability: spec.capability.clone(),
         order_score,
+        place: PlaceRow {
+            tenant_id: outcome.tenant_id,
+            queue: spec.queue.clone(),
+            capability: spec.capability.clone(),
+            demand: spec.demand.clone(),
+            line: spec.line(),
+            line_weight: spec.line_weight(),
+        },
     })
 }

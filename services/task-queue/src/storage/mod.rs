@@ -39,11 +39,12 @@ pub use lease::{
 };
 pub use read::{Filter, attempts, get, get_readable, list};
 pub use rows::{
-    AdvancedRow, CompletedRow, EndedRow, Facts, LockedRow, PassedRow, ReadyRow, priority, state,
+    AdvancedRow, CompletedRow, EndedRow, Facts, LockedRow, PassedRow, PlaceRow, ReadyRow, priority,
+    state,
 };
 pub use schedule_rows::Locked as LockedSchedule;
 pub use sweep::{
-    Due, LaneCount, Limits, Unadmitted, Unblocked, admit, due, held_by, postpone, ready_counts,
+    Due, Limits, LineCount, Unadmitted, Unblocked, admit, due, held_by, postpone, ready_counts,
     ready_of_lanes, ready_page, unadmitted,
 };
 

@@ -158,8 +158,9 @@ pub struct LockedRow {
     pub cancel_time: Option<DateTime<Utc>>,
     pub cancel_reason: Option<String>,
     pub rejected_by: Vec<Uuid>,
-    pub capability: String,
     pub priority: i16,
+    #[sqlx(flatten)]
+    pub place: PlaceRow,
     #[sqlx(flatten)]
     pub facts: Facts,
 }
@@ -176,6 +177,8 @@ pub struct CompletedRow {
     pub assign_time: Option<DateTime<Utc>>,
     pub start_time: Option<DateTime<Utc>>,
     pub usage: Option<Stored<Vec<Usage>>>,
+    #[sqlx(flatten)]
+    pub place: PlaceRow,
     #[sqlx(flatten)]
     pub facts: Facts,
 }
@@ -196,14 +199,26 @@ pub struct AdvancedRow {
     pub facts: Facts,
 }
 
+/// Where a task waits when it is ready.
+#[derive(Debug, Clone, FromRow)]
+pub struct PlaceRow {
+    pub tenant_id: Uuid,
+    pub queue: String,
+    pub capability: String,
+    /// What more an agent must meet; empty for nothing.
+    pub demand: String,
+    /// The line within the lane, as its mark.
+    pub line: String,
+    pub line_weight: f32,
+}
+
 /// A task that may run, with its place.
 #[derive(Debug, Clone, FromRow)]
 pub struct ReadyRow {
     pub task_id: Uuid,
-    pub tenant_id: Uuid,
-    pub queue: String,
-    pub capability: String,
     pub order_score: i64,
+    #[sqlx(flatten)]
+    pub place: PlaceRow,
 }
 
 /// A task that was popped for an agent and is not for it, or not yet.
@@ -297,6 +312,8 @@ impl SpecRow {
             title: self.title,
             queue: self.facts.queue,
             capability: self.capability,
+            demand: details.demand.clone(),
+            fairness: details.fairness(),
             parameters: self.parameters,
             project_id: self.facts.project_id.map(ProjectId::from_uuid),
             parent_task_id: self.parent_task_id.map(TaskId::from_uuid),

@@ -69,24 +69,28 @@ pub async fn held_by(
     Ok(rows.into_iter().map(token).collect())
 }
 
-/// How many tasks of a lane are ready.
+/// How many tasks of a line are ready.
 #[derive(Debug, Clone, FromRow)]
-pub struct LaneCount {
+pub struct LineCount {
     /// The tenant.
     pub tenant_id: Uuid,
     /// The queue.
     pub queue: String,
     /// The capability.
     pub capability: String,
+    /// What more an agent must meet.
+    pub demand: String,
+    /// The line within the lane, as its mark.
+    pub line: String,
     /// How many.
     pub tasks: i64,
 }
 
-/// How many tasks of each lane are ready.
+/// How many tasks of each line are ready.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn ready_counts(pool: &PgPool, now: DateTime<Utc>) -> Result<Vec<LaneCount>, Error> {
+pub async fn ready_counts(pool: &PgPool, now: DateTime<Utc>) -> Result<Vec<LineCount>, Error> {
     let rows = sqlx::query_as(include_str!("queries/task_run/ready_counts.sql"))
         .bind(now)
         .fetch_all(pool)
@@ -94,25 +98,28 @@ pub async fn ready_counts(pool: &PgPool, now: DateTime<Utc>) -> Result<Vec<LaneC
     Ok(rows)
 }
 
-/// Tasks of some lanes that have been ready since before a time, up to a place in each.
+/// Tasks of some lines that have been ready since before a time, up to a place in each.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn ready_of_lanes(
     pool: &PgPool,
-    lanes: &[(&LaneCount, i64)],
+    lines: &[(&LineCount, i64)],
     before: DateTime<Utc>,
     now: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<ReadyRow>, Error> {
-    let of = |lane: &(&LaneCount, i64)| lane.0.tenant_id;
-    let queues: Vec<_> = lanes.iter().map(|(lane, _)| lane.queue.as_str()).collect();
-    let able = lanes.iter().map(|(lane, _)| lane.capability.as_str());
+    let text = |of: fn(&LineCount) -> &String| -> Vec<&str> {
+        lines.iter().map(|(line, _)| of(line).as_str()).collect()
+    };
+    let tenants: Vec<_> = lines.iter().map(|(line, _)| line.tenant_id).collect();
     let rows = sqlx::query_as(include_str!("queries/task_run/ready_of_lanes.sql"))
-        .bind(lanes.iter().map(of).collect::<Vec<_>>())
-        .bind(queues)
-        .bind(able.collect::<Vec<_>>())
-        .bind(lanes.iter().map(|(_, last)| *last).collect::<Vec<_>>())
+        .bind(tenants)
+        .bind(text(|line| &line.queue))
+        .bind(text(|line| &line.capability))
+        .bind(text(|line| &line.demand))
+        .bind(text(|line| &line.line))
+        .bind(lines.iter().map(|(_, last)| *last).collect::<Vec<_>>())
         .bind(before)
         .bind(now)
         .bind(limit)
@@ -153,8 +160,6 @@ pub struct Unadmitted {
     pub version: i32,
     /// What the budget said last.
     pub admission: i16,
-    /// What it needs.
-    pub capability: String,
     /// Its spec.
     #[sqlx(flatten)]
     pub facts: Facts,
@@ -200,8 +205,8 @@ pub async fn admit(
     admission: Admission,
     hold: Option<Hold>,
     now: DateTime<Utc>,
-) -> Result<Option<(DateTime<Utc>, i64)>, Error> {
-    let place = sqlx::query_as(include_str!("queries/task_run/admit.sql"))
+) -> Result<Option<Admitted>, Error> {
+    let admitted = sqlx::query_as(include_str!("queries/task_run/admit.sql"))
         .bind(task.task_id)
         .bind(task.tenant_id)
         .bind(task.version)
@@ -212,7 +217,17 @@ pub async fn admit(
         .bind(now)
         .fetch_optional(connection)
         .await?;
-    Ok(place)
+    Ok(admitted)
+}
+
+/// A task whose budget lets it run.
+#[derive(Debug, Clone, FromRow)]
+pub struct Admitted {
+    /// Its place.
+    #[sqlx(flatten)]
+    pub ready: ReadyRow,
+    /// When it may run.
+    pub ready_time: DateTime<Utc>,
 }
 
 /// Notes that the budgets of these tasks were asked in vain.

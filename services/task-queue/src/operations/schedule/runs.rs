@@ -223,7 +223,7 @@ struct Cancelled {
 
 impl Cancelled {
     fn announce(self, shared: &Shared) {
-        shared.dispatch.withdraw(self.effects.gone);
+        shared.dispatch.withdraw(&self.effects.gone);
         for (tenant, agent) in self.holders {
             shared.wakeups.publish(&Shared::agent_topic(tenant, agent));
         }

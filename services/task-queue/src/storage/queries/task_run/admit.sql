@@ -4,4 +4,4 @@ set admission = $4, hold_id = $5, hold_expire_time = $6, ask_time = $7, update_t
     version = version + 1
 where task_id = $1 and tenant_id = $2 and version = $3 and state = 1
   and (admission in (1, 2) or (admission = 3 and hold_expire_time <= $8))
-returning ready_time, order_score
+returning task_id, tenant_id, queue, capability, demand, line, line_weight, ready_time, order_score

@@ -31,7 +31,8 @@ kept as (
     from ended
 )
 select
-    e.task_id, e.tenant_id, e.attempt, e.fence, e.agent_id, e.hold_id, e.assign_time,
+    e.task_id, e.tenant_id, e.capability, e.demand, e.line, e.line_weight, e.attempt, e.fence,
+    e.agent_id, e.hold_id, e.assign_time,
     coalesce(e.start_time, e.assign_time) as start_time, e.usage,
     t.type, t.queue, t.project_id, t.origin_kind, t.origin_resource_id, t.labels, t.details
 from ended e

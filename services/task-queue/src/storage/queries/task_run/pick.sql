@@ -4,6 +4,7 @@ from task_run
 where tenant_id = $1
   and queue = any ($2)
   and capability = any ($3)
+  and demand = ''
   and state = 1
   and ready_time <= $4
   and blocked_by = 0

@@ -1,5 +1,5 @@
--- How many tasks of each lane are ready: what Redis should hold.
-select tenant_id, queue, capability, count(*) as tasks
+-- How many tasks of each line are ready: what Redis should hold.
+select tenant_id, queue, capability, demand, line, count(*) as tasks
 from task_run
 where state = 1 and ready_time <= $1 and blocked_by = 0
   and (admission = 0 or (admission = 3 and hold_expire_time > $1))
@@ -8,4 +8,4 @@ where state = 1 and ready_time <= $1 and blocked_by = 0
       then not exists (select from brakes_on(task_id, tenant_id, queue, capability))
       else true
   end
-group by tenant_id, queue, capability
+group by tenant_id, queue, capability, demand, line

@@ -1,5 +1,6 @@
 -- The first ready tasks that a lifted brake chose and that no other does.
-select r.task_id, r.tenant_id, r.queue, r.capability, r.order_score
+select r.task_id, r.tenant_id, r.queue, r.capability, r.demand, r.line, r.line_weight,
+    r.order_score
 from task_run r
 where r.tenant_id = $1
   and (cardinality($2::text[]) = 0 or r.queue = any ($2))

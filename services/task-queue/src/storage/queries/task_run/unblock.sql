@@ -14,5 +14,6 @@ from (
 ) as x
 where r.task_id = x.task_id and r.tenant_id = x.tenant_id
   and r.state = 1 and r.blocked_by >= x.times
-returning r.task_id, r.tenant_id, r.queue, r.capability, r.order_score, r.ready_time,
+returning r.task_id, r.tenant_id, r.queue, r.capability, r.demand, r.line, r.line_weight,
+    r.order_score, r.ready_time,
     r.blocked_by, r.admission
