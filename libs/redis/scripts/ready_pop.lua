@@ -46,10 +46,10 @@ local function next_turn(lane)
   end
 end
 
-local function take_turn(lane, name, line, had)
+local function take_turn(lane, name, line, from)
   local share = weight(lane, line)
-  if had > clock(lane) then
-    redis.call('HSET', lane .. '|clock', 'time', string.format('%.3f', had))
+  if from > clock(lane) then
+    redis.call('HSET', lane .. '|clock', 'time', string.format('%.3f', from))
     redis.call('EXPIRE', lane .. '|clock', KEPT)
   end
   redis.call('ZINCRBY', lane .. '|turns', string.format('%.3f', cost(lane) / share), line)
@@ -58,13 +58,13 @@ end
 
 -- Answers whether there was a task.
 local function take_next(lane, name)
-  local line, had, first = next_turn(lane)
+  local line, from, first = next_turn(lane)
   first = first or head(lane, '')
   local urgent = head(lane, '!')
   if urgent[1] and (not first[1] or tonumber(urgent[2]) <= tonumber(first[2])) then
     take(lane, name, '!', 1, 1)
   elseif line then
-    take_turn(lane, name, line, had)
+    take_turn(lane, name, line, from)
   elseif first[1] then
     take(lane, name, '', 1, 1)
   else
@@ -82,8 +82,9 @@ for at = 3, #KEYS do
   if not is_shared and redis.call('EXISTS', lane .. '!') == 0 then
     take(lane, name, '', 1, left)
   else
-    if is_shared and redis.call('EXISTS', lane) == 1 then
-      join(lane, '')
+    if is_shared and redis.call('EXISTS', lane) == 1
+      and not redis.call('ZSCORE', lane .. '|turns', '') then
+      join(lane, '', had(lane, ''))
     end
     while left > 0 and take_next(lane, name) do end
   end

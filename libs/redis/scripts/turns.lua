@@ -22,28 +22,30 @@ local function weight(lane, line)
   return tonumber(redis.call('HGET', lane .. '|weights', line) or 1)
 end
 
--- A line that has tasks again goes on from where it was, and not from before where the others are:
--- who was away has saved nothing up.
-local function join(lane, line)
-  if redis.call('ZSCORE', lane .. '|turns', line) then
-    return
-  end
-  local had = tonumber(redis.call('ZSCORE', lane .. '|idle', line) or 0)
-  redis.call('ZREM', lane .. '|idle', line)
-  redis.call('ZADD', lane .. '|turns', string.format('%.3f', math.max(had, clock(lane))), line)
+-- What a line has had, as far as it is known.
+local function had(lane, line)
+  local known = redis.call('ZSCORE', lane .. '|turns', line)
+    or redis.call('ZSCORE', lane .. '|idle', line)
+  return tonumber(known or 0)
 end
 
-local function rest(lane, line, had)
-  redis.call('ZREMRANGEBYSCORE', lane .. '|idle', '-inf', clock(lane))
-  redis.call('ZADD', lane .. '|idle', string.format('%.3f', had), line)
-  redis.call('EXPIRE', lane .. '|idle', KEPT)
+-- A line that has tasks again goes on from where it was, and not from before where the others are:
+-- who was away has saved nothing up.
+local function join(lane, line, from)
+  redis.call('ZREM', lane .. '|idle', line)
+  local score = string.format('%.3f', math.max(from, clock(lane)))
+  redis.call('ZADD', lane .. '|turns', score, line)
 end
 
 -- A line without tasks.
-local function leave(lane, line, had)
+local function leave(lane, line, from)
   redis.call('ZREM', lane .. '|turns', line)
   redis.call('HDEL', lane .. '|weights', line)
-  if had > clock(lane) then
-    rest(lane, line, had)
+  redis.call('ZREMRANGEBYSCORE', lane .. '|idle', '-inf', clock(lane))
+  if from > clock(lane) then
+    redis.call('ZADD', lane .. '|idle', string.format('%.3f', from), line)
+    redis.call('EXPIRE', lane .. '|idle', KEPT)
+  else
+    redis.call('ZREM', lane .. '|idle', line)
   end
 end

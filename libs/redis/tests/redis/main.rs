@@ -10,4 +10,5 @@ mod outage;
 mod ready;
 mod streams;
 mod support;
+mod turns;
 mod wakeups;

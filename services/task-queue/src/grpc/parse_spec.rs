@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{parse, unfit};
 use crate::DEFAULT_QUEUE;
-use crate::domain::{Budget, Catalogue, Origin, Priority, RetryPolicy, Spec, Timeouts};
+use crate::domain::{Budget, Catalogue, Fairness, Origin, Priority, RetryPolicy, Spec, Timeouts};
 use crate::operations::Creation;
 
 const PARAMETERS: usize = 256 * 1_024;
@@ -156,7 +156,7 @@ fn spec_of(v: &mut Violations, spec: proto::TaskSpec, asked: Asked<'_>) -> Optio
         queue,
         capability,
         demand: String::new(),
-        fairness: None,
+        fairness: v.within("fairness", |v| fairness(v, spec.fairness)),
         parameters: parse::json(v, "parameters", spec.parameters, PARAMETERS),
         project_id: parse::optional(v, "project_id", &spec.project_id),
         parent_task_id: parse::optional(v, "parent_task_id", &spec.parent_task_id),
@@ -205,6 +205,18 @@ fn priority(v: &mut Violations, number: i32) -> Option<Priority> {
         "must be LOW, NORMAL, HIGH or CRITICAL",
     );
     priority
+}
+
+fn fairness(v: &mut Violations, asked: Option<proto::Fairness>) -> Option<Fairness> {
+    let asked = asked?;
+    parse::name(v, "key", &asked.key, 64, true);
+    let weight = asked.weight;
+    let legal = weight == 0.0 || (0.01..=100.0).contains(&weight);
+    v.check(legal, "weight", "must be from 0.01 to 100, or 0 for 1");
+    Some(Fairness {
+        key: asked.key,
+        weight: if weight == 0.0 { 1.0 } else { weight },
+    })
 }
 
 fn depends_on(v: &mut Violations, texts: &[String]) -> Vec<reeve_ids::TaskId> {

@@ -139,6 +139,10 @@ fn spec(spec: Spec) -> proto::TaskSpec {
         description: spec.description,
         queue: spec.queue,
         capability: spec.capability,
+        fairness: spec.fairness.map(|fairness| proto::Fairness {
+            key: fairness.key,
+            weight: fairness.weight,
+        }),
         priority: i32::from(spec.priority.number()),
         parameters: json(spec.parameters),
         project_id: spec.project_id.map(|id| id.to_string()).unwrap_or_default(),

@@ -48,6 +48,10 @@ fn wrong() -> proto::TaskSpec {
             amount: "-1".to_owned(),
             currency_code: "eur".to_owned(),
         }),
+        fairness: Some(proto::Fairness {
+            key: "a key".to_owned(),
+            weight: -1.0,
+        }),
     }
 }
 
@@ -68,6 +72,8 @@ async fn a_create_names_every_wrong_field() {
         "spec.capability",
         "spec.depends_on[0]",
         "spec.description",
+        "spec.fairness.key",
+        "spec.fairness.weight",
         "spec.labels[\"bad key\"]",
         "spec.origin",
         "spec.origin.attempt",

@@ -13,6 +13,7 @@ mod cron_model;
 mod database;
 mod dependencies;
 mod discard;
+mod fairness;
 mod fencing;
 mod harness;
 mod idempotency;
