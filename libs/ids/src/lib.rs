@@ -89,6 +89,8 @@ typed_ids! {
     TaskTypeId;
     /// What keeps tasks from being handed out.
     BrakeId;
+    /// A version of a limit.
+    LimitId;
     /// A project that tasks, costs and incidents belong to.
     ProjectId;
     /// A workflow definition.

@@ -15,8 +15,8 @@ use clap::{Args, Subcommand};
 
 use session::{Session, SessionArgs};
 use verbs::{
-    agents, approvals, events, finance, incidents, keys, queues, schedules, task_types, tasks,
-    workflows,
+    agents, approvals, events, finance, incidents, keys, limits, queues, schedules, task_types,
+    tasks, workflows,
 };
 
 /// A verb with the options that every client verb takes.
@@ -41,6 +41,8 @@ pub enum Verb {
     TaskType(With<task_types::Verb>),
     /// Queues: list, pause, resume; brakes on any tasks.
     Queue(With<queues::Verb>),
+    /// Limits on how many tasks run at a time or begin in a time: set, show, list, delete.
+    Limit(With<limits::Verb>),
     /// Workflow definitions: apply, validate, list.
     Workflow(With<workflows::WorkflowVerb>),
     /// Executions of workflows: start, follow, cancel, diagnose.
@@ -79,6 +81,7 @@ pub async fn run(verb: Verb, out: &mut impl Write) -> Result<()> {
             task_types::run(&Session::open(&with.session)?, with.verb, out).await
         }
         Verb::Queue(with) => queues::run(&Session::open(&with.session)?, with.verb, out).await,
+        Verb::Limit(with) => limits::run(&Session::open(&with.session)?, with.verb, out).await,
         Verb::Workflow(with) => {
             workflows::workflow(&Session::open(&with.session)?, with.verb, out).await
         }
@@ -141,6 +144,9 @@ mod tests {
             "reeve task -o json list --state pending --state running",
             "reeve task cancel --type lint --dry-run",
             "reeve task redrive --queue night --max-matching 40",
+            "reeve limit set prod --per concurrency-key --key-prefix cluster/prod --max-running 2 --all",
+            "reeve limit set slow --tasks 10 --per-seconds 60 --type deploy",
+            "reeve task create --type deploy --concurrency-key cluster/prod --fairness-key red",
             "reeve queue brake no-deploys --type deploy --label team=red",
             "reeve agent run --capability a --exec b",
         ] {
@@ -150,6 +156,8 @@ mod tests {
             "reeve task create",
             "reeve task create -f - --type x",
             "reeve queue brake x --all --type deploy",
+            "reeve limit set x --all --type deploy",
+            "reeve limit set x --all --tasks 5",
             "reeve task list --page-size 0",
             "reeve schedule create",
             "reeve schedule create -f - --cron @daily",

@@ -20,6 +20,7 @@ use crate::config::QueueConfig;
 use crate::dispatch::{Dispatch, ReadyTask};
 use crate::domain::Admission;
 use crate::metrics::TaskMetrics;
+use crate::operations::limit::Throttle;
 use crate::operations::{Asides, Figures};
 use crate::storage::{self, Unblocked};
 use crate::{Error, NAME};
@@ -50,6 +51,8 @@ pub struct Parts {
     pub wakeups: Wakeups,
     /// Wakes the admission loop.
     pub admission: Arc<Notify>,
+    /// Who waits for room within limits.
+    pub limits: Throttle,
     /// Wakes the loop of schedules.
     pub schedules: Arc<Notify>,
     /// Which types tasks may have.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reeve_ids::{BrakeId, ScheduleId, TaskId, TenantId};
+use reeve_ids::{BrakeId, LimitId, ScheduleId, TaskId, TenantId};
 use reeve_status::{Code, Fault, Reason};
 
 use crate::domain::{Forbidden, State};
@@ -139,6 +139,25 @@ pub enum Error {
     /// The tenant has as many brakes as it may.
     #[error("a tenant may have {limit} brakes")]
     TooManyBrakes {
+        /// How many.
+        limit: i64,
+    },
+    /// No such limit is set.
+    #[error("no limit {0}")]
+    NoLimit(String),
+    /// The etag is not the limit's current one.
+    #[error("limit {name} is at {id:?}")]
+    LimitChanged {
+        /// The limit.
+        name: String,
+        /// What it is now, if it is.
+        id: Option<LimitId>,
+    },
+    /// The tenant has as many limits as it may.
+    #[error("tenant {tenant} may have {limit} limits")]
+    TooManyLimits {
+        /// Whose they are.
+        tenant: TenantId,
         /// How many.
         limit: i64,
     },
@@ -298,6 +317,12 @@ impl From<Error> for Fault {
                 .with("limit", limit.to_string())
                 .with_quota("brakes", message)
             }
+            Error::NoLimit(name) => Self::not_found("limit", name),
+            Error::LimitChanged { name, id } => {
+                let etag = id.map(|id| id.to_string()).unwrap_or_default();
+                Self::etag_mismatch("limit", name, etag)
+            }
+            Error::TooManyLimits { tenant, limit } => limit_reached(tenant, "limits", limit),
             Error::LaneFull { lane } => Self::new(
                 Code::ResourceExhausted,
                 Reason::Overloaded,

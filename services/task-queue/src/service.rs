@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use reeve_auth::{Authenticator, RemoteAuthenticator, ServiceTokens};
 use reeve_contracts::externalscaler::external_scaler_server::ExternalScalerServer;
+use reeve_contracts::task::v1::limit_service_server::LimitServiceServer;
 use reeve_contracts::task::v1::queue_service_server::QueueServiceServer;
 use reeve_contracts::task::v1::schedule_service_server::ScheduleServiceServer;
 use reeve_contracts::task::v1::task_service_server::TaskServiceServer;
@@ -20,7 +21,7 @@ use crate::clients::{Agents, Budgets};
 use crate::config::{Config, span};
 use crate::core::{Parts, Shared};
 use crate::dispatch::Dispatch;
-use crate::grpc::{QueueApi, ScalerApi, ScheduleApi, TaskApi, TypeApi, WorkApi, spec_of};
+use crate::grpc::{LimitApi, QueueApi, ScalerApi, ScheduleApi, TaskApi, TypeApi, WorkApi, spec_of};
 use crate::lanes::{
     AdvanceFlush, CompleteFlush, CreateFlush, GrantFlush, Lane, RenewFlush, SettleFlush,
 };
@@ -142,6 +143,9 @@ impl TaskQueue {
                 .add_service(limited!(QueueServiceServer::new(QueueApi::new(
                     queue.clone()
                 ))))
+                .add_service(limited!(LimitServiceServer::new(LimitApi::new(
+                    queue.clone()
+                ))))
                 .add_service(limited!(ExternalScalerServer::new(ScalerApi::new(
                     queue.clone(),
                     Arc::clone(&authenticator)
@@ -153,6 +157,7 @@ impl TaskQueue {
                 TypeApi::NAME,
                 WorkApi::NAME,
                 QueueApi::NAME,
+                LimitApi::NAME,
                 ScalerApi::NAME,
                 FeedService::NAME,
             ],
@@ -192,6 +197,7 @@ fn queue(config: Config, deps: Deps) -> Queue {
         wakeups,
         admission: Arc::default(),
         schedules: Arc::default(),
+        limits: Default::default(),
         log_readers: Semaphore::new(LOG_READERS),
         config: config.queue,
         drain: deps.drain,

@@ -7,6 +7,7 @@ pub mod events;
 pub mod finance;
 pub mod incidents;
 pub mod keys;
+pub mod limits;
 pub mod queues;
 pub mod schedules;
 pub mod task_types;

@@ -38,7 +38,7 @@ pub enum Verb {
     /// Create a task.
     Create {
         /// A file of protobuf JSON (CreateTaskRequest), or - for stdin, in place of the options below.
-        #[arg(short, long, conflicts_with_all = ["task_type", "title", "capability", "parameters", "request_id"])]
+        #[arg(short, long, conflicts_with_all = ["task_type", "title", "capability", "parameters", "concurrency_keys", "fairness_key", "request_id"])]
         file: Option<PathBuf>,
         /// Its type, for example "lint".
         #[arg(long = "type", required_unless_present = "file")]
@@ -52,6 +52,12 @@ pub enum Verb {
         /// Parameters as a JSON object.
         #[arg(long, default_value = "{}")]
         parameters: String,
+        /// What it needs to itself, for example cluster/prod; may be repeated.
+        #[arg(long = "concurrency-key")]
+        concurrency_keys: Vec<String>,
+        /// Whose turn it takes among the tasks of its queue, for example a team.
+        #[arg(long)]
+        fairness_key: Option<String>,
         /// Repeating a creation with the same id yields the first task.
         #[arg(long, default_value = "")]
         request_id: String,
@@ -101,6 +107,8 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             title,
             capability,
             parameters,
+            concurrency_keys,
+            fairness_key,
             request_id,
             wait,
         } => {
@@ -110,7 +118,8 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
                 let parameters = input::json("--parameters", &parameters)?;
                 let spec = json!({
                     "type": task_type, "title": title, "capability": capability,
-                    "parameters": parameters,
+                    "parameters": parameters, "concurrencyKeys": concurrency_keys,
+                    "fairness": fairness_key.map(|key| json!({"key": key})),
                 });
                 input::message(json!({"spec": spec, "requestId": request_id}))?
             };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use reeve_ids::{BrakeId, TenantId};
 
-use super::Actor;
+use super::{Actor, Limited};
 
 /// Before the name of a queue, the name of the brake that is its pause. Nobody else's name has a
 /// slash.
@@ -60,6 +60,18 @@ impl Selector {
             list.dedup();
         }
         self
+    }
+
+    /// Whether it chooses a task.
+    pub fn chooses(&self, task: &Limited) -> bool {
+        let one_of = |list: &[String], text: &String| list.is_empty() || list.contains(text);
+        one_of(&self.queues, &task.queue)
+            && one_of(&self.kinds, &task.kind)
+            && one_of(&self.capabilities, &task.capability)
+            && self
+                .labels
+                .iter()
+                .all(|(key, value)| task.labels.get(key) == Some(value))
     }
 
     /// Whether it chooses every task.

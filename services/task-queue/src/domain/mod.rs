@@ -11,6 +11,9 @@ mod cron;
 mod cron_model;
 mod due;
 mod lease_token;
+mod limit;
+#[cfg(test)]
+mod limit_tests;
 mod order;
 mod pending;
 mod scaling;
@@ -28,6 +31,9 @@ pub use built_in::BUILT_IN;
 pub use catalogue::{Catalogue, Catalogued};
 pub use due::{At, Skipped, Step, look};
 pub use lease_token::LeaseToken;
+pub use limit::{
+    Admitted, Bucket, Key, Limit, Limited, Needs, Per, Rate, Room, admit, bound_of, needs,
+};
 pub use order::order_score;
 pub use pending::{Admission, Hold, PendingReason, Waiting};
 pub use scaling::{Load, Metric, Targets};

@@ -57,6 +57,8 @@ pub enum PendingReason {
     Scheduled = 2,
     /// For other tasks.
     Blocked = 3,
+    /// For room within a limit.
+    Throttled = 4,
     /// For a brake to be lifted.
     Paused = 5,
     /// For an agent that can do it.
@@ -76,6 +78,8 @@ pub struct Waiting {
     pub braked: bool,
     /// What its budget says.
     pub admission: Admission,
+    /// Whether it found no room within a limit.
+    pub parked: bool,
     /// When it may run.
     pub ready_time: DateTime<Utc>,
     /// Whether some live agent could take it; `None` when that is not known.
@@ -96,6 +100,8 @@ impl Waiting {
             PendingReason::OverBudget
         } else if self.admission == Admission::Awaiting {
             PendingReason::AwaitingBudget
+        } else if self.parked {
+            PendingReason::Throttled
         } else if self.eligible == Some(false) {
             PendingReason::NoEligibleAgent
         } else {
@@ -117,6 +123,7 @@ mod tests {
             blocked_by: 0,
             braked: false,
             admission: Admission::Free,
+            parked: false,
             ready_time: now,
             eligible: Some(true),
         };
@@ -156,6 +163,22 @@ mod tests {
                     ..ready
                 },
                 PendingReason::OverBudget,
+            ),
+            (
+                Waiting {
+                    parked: true,
+                    eligible: Some(false),
+                    ..ready
+                },
+                PendingReason::Throttled,
+            ),
+            (
+                Waiting {
+                    parked: true,
+                    braked: true,
+                    ..ready
+                },
+                PendingReason::Paused,
             ),
             (
                 Waiting {

@@ -134,6 +134,8 @@ pub struct Spec {
     pub demand: String,
     /// Order among ready tasks.
     pub priority: Priority,
+    /// What it needs to itself, without repetition.
+    pub concurrency_keys: Vec<String>,
     /// With whom it takes turns.
     pub fairness: Option<Fairness>,
     /// Input for the agent: a JSON object, or nothing.

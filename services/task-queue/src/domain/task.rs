@@ -86,6 +86,8 @@ pub struct Task {
     pub blocked_by: i32,
     /// Whether a brake holds it.
     pub braked: bool,
+    /// Whether it found no room within a limit.
+    pub parked: bool,
     /// What its budget says.
     pub admission: Admission,
     /// The hold under which it runs.
@@ -126,6 +128,7 @@ impl Task {
         (self.state == State::Pending).then_some(Waiting {
             blocked_by: self.blocked_by,
             braked: self.braked,
+            parked: self.parked,
             admission: self.admission,
             ready_time: self.ready_time,
             eligible,

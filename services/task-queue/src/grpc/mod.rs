@@ -1,7 +1,9 @@
 //! The RPCs: parse, operate, render.
 
+mod limit_api;
 mod parse;
 mod parse_bulk;
+mod parse_limit;
 mod parse_queue;
 mod parse_scaler;
 mod parse_schedule;
@@ -12,6 +14,7 @@ mod portions;
 mod queue_api;
 mod render;
 mod render_bulk;
+mod render_limit;
 mod render_queue;
 mod render_schedule;
 mod render_type;
@@ -23,6 +26,7 @@ mod type_api;
 mod unfit;
 mod work_api;
 
+pub use limit_api::LimitApi;
 pub use parse_schedule::spec_of;
 pub use queue_api::QueueApi;
 pub use scaler_api::ScalerApi;

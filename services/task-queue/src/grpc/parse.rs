@@ -72,6 +72,20 @@ pub fn name(v: &mut Violations, field: impl Display, text: &str, most: usize, sl
     v.check(right, field, rule);
 }
 
+/// What a task needs to itself.
+pub fn concurrency_key(v: &mut Violations, field: impl Display, text: &str) {
+    let right = (1..=128).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(is_of_key);
+    let rule = "must be 1 to 128 characters of [A-Za-z0-9._:@/-] beginning with a letter or digit";
+    v.check(right, field, rule);
+}
+
+/// Whether a concurrency key may have the character.
+pub fn is_of_key(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "._:@/-".contains(c)
+}
+
 /// A capability. Agents' capabilities have lower case only.
 pub fn capability(v: &mut Violations, field: impl Display, text: &str) {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();

@@ -156,6 +156,7 @@ fn spec_of(v: &mut Violations, spec: proto::TaskSpec, asked: Asked<'_>) -> Optio
         queue,
         capability,
         demand: String::new(),
+        concurrency_keys: concurrency_keys(v, spec.concurrency_keys),
         fairness: v.within("fairness", |v| fairness(v, spec.fairness)),
         parameters: parse::json(v, "parameters", spec.parameters, PARAMETERS),
         project_id: parse::optional(v, "project_id", &spec.project_id),
@@ -217,6 +218,16 @@ fn fairness(v: &mut Violations, asked: Option<proto::Fairness>) -> Option<Fairne
         key: asked.key,
         weight: if weight == 0.0 { 1.0 } else { weight },
     })
+}
+
+fn concurrency_keys(v: &mut Violations, mut keys: Vec<String>) -> Vec<String> {
+    v.check(keys.len() <= 8, "concurrency_keys", "must be at most 8");
+    for (at, key) in keys.iter().enumerate().take(8) {
+        parse::concurrency_key(v, format!("concurrency_keys[{at}]"), key);
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    keys
 }
 
 fn depends_on(v: &mut Violations, texts: &[String]) -> Vec<reeve_ids::TaskId> {

@@ -34,7 +34,8 @@ impl QueueApi {
     }
 }
 
-fn page_size(size: i32) -> Result<i64, Fault> {
+/// How many a page has.
+pub fn page_size(size: i32) -> Result<i64, Fault> {
     let mut v = Violations::new();
     v.check(size >= 0, "page_size", "must be from 0 to 1000");
     v.finish()?;

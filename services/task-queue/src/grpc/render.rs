@@ -40,6 +40,7 @@ fn reason(reason: PendingReason) -> proto::PendingReason {
         PendingReason::Ready => proto::PendingReason::Ready,
         PendingReason::Scheduled => proto::PendingReason::Scheduled,
         PendingReason::Blocked => proto::PendingReason::Blocked,
+        PendingReason::Throttled => proto::PendingReason::Throttled,
         PendingReason::Paused => proto::PendingReason::Paused,
         PendingReason::NoEligibleAgent => proto::PendingReason::NoEligibleAgent,
         PendingReason::OverBudget => proto::PendingReason::OverBudget,
@@ -139,6 +140,7 @@ fn spec(spec: Spec) -> proto::TaskSpec {
         description: spec.description,
         queue: spec.queue,
         capability: spec.capability,
+        concurrency_keys: spec.concurrency_keys,
         fairness: spec.fairness.map(|fairness| proto::Fairness {
             key: fairness.key,
             weight: fairness.weight,

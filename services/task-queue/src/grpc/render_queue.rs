@@ -22,7 +22,7 @@ pub fn brake(brake: Brake) -> proto::Brake {
     }
 }
 
-fn selector(selector: Selector) -> proto::TaskSelector {
+pub fn selector(selector: Selector) -> proto::TaskSelector {
     let all = selector.is_all();
     proto::TaskSelector {
         queues: selector.queues,
@@ -61,5 +61,6 @@ fn counts(row: &FiguresRow) -> proto::QueueCounts {
         assigned: row.assigned,
         accepted: row.accepted,
         in_progress: row.in_progress,
+        throttled: row.throttled,
     }
 }

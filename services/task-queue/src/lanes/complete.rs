@@ -68,6 +68,7 @@ impl Flush for CompleteFlush {
         if !rows.is_empty() {
             self.shared.wake.notify();
         }
+        self.shared.limits.ended();
         self.shared.announce_unblocked(&released, now);
         let charges = rows
             .iter()

@@ -2,14 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use reeve_events::Actor;
 use reeve_ids::{AgentId, TaskId, TenantId};
+use sqlx::PgConnection;
 
 use super::{Flush, Grant, Lane, Leases, SettleFlush};
 use crate::Error;
 use crate::core::Shared;
-use crate::operations::events;
-use crate::storage::{self, GrantAsk, PassedRow};
+use crate::domain::{Task, order_score};
+use crate::operations::{events, limit};
+use crate::storage::{self, GrantAsk, Leased, PassedRow};
 
 /// Tasks that were popped for one agent.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub struct Granted {
     /// Tasks that still wait: for another agent, because this one has rejected them, or for their
     /// time. All others that were popped are not to be had any more.
     pub passed: Vec<PassedRow>,
+    /// Tasks that wait for room within a limit: they come back when there is some.
+    pub parked: HashSet<TaskId>,
 }
 
 /// Writes grants.
@@ -88,18 +93,28 @@ impl GrantFlush {
         sorted.sort_by_key(|ask| ask.task_id);
         let tenants = sorted.iter().map(|ask| ask.tenant_id);
         let mut tx = self.shared.grant_transaction(tenants).await?;
-        let leased = storage::grant(&mut tx, &sorted, now).await?;
+        let mut leased = storage::grant(&mut tx, &sorted, now, false).await?;
+        let taken: HashSet<_> = leased.tasks.iter().map(|(task, ..)| task.id).collect();
+        sorted.retain(|ask| !taken.contains(&ask.task_id));
+        let mut passed = if sorted.is_empty() || !leased.unreadable.is_empty() {
+            Vec::new()
+        } else {
+            storage::passed_over(&mut tx, &sorted, now).await?
+        };
+        let limited: Vec<_> = sorted
+            .into_iter()
+            .filter(|ask| passed.iter().any(|row| wants_room(row, ask, now)))
+            .collect();
+        let parked = lease_limited(&mut tx, &limited, &mut leased, now).await?;
         if !leased.unreadable.is_empty() {
             return Ok(Written::Unreadable(leased.unreadable));
         }
         let granted = leased.tasks;
         let taken: HashSet<_> = granted.iter().map(|(task, ..)| task.id).collect();
-        sorted.retain(|ask| !taken.contains(&ask.task_id));
-        let passed = if sorted.is_empty() {
-            Vec::new()
-        } else {
-            storage::passed_over(&mut tx, &sorted, now).await?
-        };
+        passed.retain(|row| {
+            let task = TaskId::from_uuid(row.ready.task_id);
+            !taken.contains(&task) && !parked.contains(&task)
+        });
         let of = |task: TaskId| asks.get(&task).map_or(0, |(item, _)| *item);
         let events = granted
             .iter()
@@ -112,6 +127,9 @@ impl GrantFlush {
         tx.commit().await?;
         if !taken.is_empty() {
             self.shared.wake.notify();
+        }
+        if !parked.is_empty() {
+            self.shared.limits.wait();
         }
         let mut grants: Vec<Vec<Grant>> = items.iter().map(|_| Vec::new()).collect();
         for (task, token, checkpoint) in granted {
@@ -126,8 +144,12 @@ impl GrantFlush {
             .map(|(grants, item)| Granted {
                 leases: Leases::new(grants, &self.settle, &item.actor),
                 passed: Vec::new(),
+                parked: HashSet::new(),
             })
             .collect();
+        for task in parked {
+            answers[of(task)].parked.insert(task);
+        }
         for row in passed {
             answers[of(TaskId::from_uuid(row.ready.task_id))]
                 .passed
@@ -135,6 +157,47 @@ impl GrantFlush {
         }
         Ok(Written::Done(answers.into_iter().map(Ok).collect()))
     }
+}
+
+/// Whether a task was passed over for no other reason than that a limit may choose it.
+fn wants_room(row: &PassedRow, ask: &GrantAsk, now: DateTime<Utc>) -> bool {
+    row.ready.task_id == ask.task_id.uuid()
+        && row.limited
+        && !row.braked
+        && row.ready_time <= now
+        && !row.rejected_by.contains(&ask.agent_id.uuid())
+}
+
+/// Leases those that find room, in their order, and answers those that do not.
+async fn lease_limited(
+    connection: &mut PgConnection,
+    asks: &[&GrantAsk],
+    leased: &mut Leased,
+    now: DateTime<Utc>,
+) -> Result<HashSet<TaskId>, Error> {
+    if asks.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let tasks: Vec<_> = asks
+        .iter()
+        .map(|ask| (ask.tenant_id, ask.task_id))
+        .collect();
+    let admitted = limit::make_room(connection, &tasks, now).await?;
+    let with_room: HashSet<_> = admitted.leased.into_iter().collect();
+    let asks: Vec<_> = asks
+        .iter()
+        .copied()
+        .filter(|ask| with_room.contains(&ask.task_id))
+        .collect();
+    if !asks.is_empty() {
+        let more = storage::grant(connection, &asks, now, true).await?;
+        leased.tasks.extend(more.tasks);
+        leased.unreadable.extend(more.unreadable);
+        // Two statements, one order.
+        let place = |task: &Task| (order_score(task.ready_time, task.spec.priority), task.id);
+        leased.tasks.sort_by_key(|(task, ..)| place(task));
+    }
+    Ok(admitted.parked.into_iter().map(|(task, _)| task).collect())
 }
 
 /// A task that two agents popped (which a rebuild of the ready queues can cause) goes to the first.

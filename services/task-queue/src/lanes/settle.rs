@@ -122,6 +122,7 @@ impl Flush for SettleFlush {
         self.shared.append(&mut tx, effects.events).await?;
         tx.commit().await?;
         self.shared.wake.notify();
+        self.shared.limits.ended();
         self.shared.dispatch.announce(effects.ready);
         self.shared.dispatch.withdraw(&effects.gone);
         self.shared.dispatch.charge(effects.charges);

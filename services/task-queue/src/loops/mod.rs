@@ -4,6 +4,7 @@ mod admission;
 mod agents;
 mod brake;
 mod due;
+mod limits;
 mod pace;
 mod ready;
 mod ripen;
@@ -23,6 +24,7 @@ use crate::{NAME, Queue};
 pub use admission::Admissions;
 pub use agents::AgentEvents;
 pub use due::DueTasks;
+pub use limits::LimitSweep;
 pub use ready::ReadySweep;
 
 /// Every loop of the service.
@@ -38,6 +40,7 @@ pub fn all(
     let config = &shared.config;
     let due = Arc::new(DueTasks::new(queue.clone()));
     let sweep = Arc::new(ReadySweep::new(shared.clone()));
+    let throttled = Arc::new(LimitSweep::new(shared.clone()));
     let admissions = Arc::new(Admissions::new(shared.clone()));
     let feed = Feed::Peer {
         channel: registry,
@@ -82,6 +85,11 @@ pub fn all(
         Loop::stoppable("ripen", Duration::from_secs(1), move |stop| {
             ripen::tick(ripening.clone(), stop)
         }),
+        Loop::new("limits", Duration::from_millis(250), move || {
+            let throttled = Arc::clone(&throttled);
+            async move { throttled.tick().await }
+        })
+        .woken_by(Arc::clone(shared.limits.wake())),
         Loop::stoppable("schedules", Duration::from_secs(5), move |stop| {
             schedules::tick(firing.clone(), read, stop)
         }),

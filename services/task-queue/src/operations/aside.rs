@@ -1,5 +1,6 @@
-//! Taking tasks that a brake holds out of a lane, all of them at once: whoever looks for work must
-//! not meet them one by one. They come back when the brake is lifted.
+//! Taking tasks that a brake or a full limit holds out of a lane, all of them at once: whoever looks
+//! for work must not meet them one by one. They come back when the brake is lifted, or when there is
+//! room.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use reeve_ids::{TaskId, TenantId};
 use reeve_redis::{POP_LIMIT, Popped};
 
+use super::limit;
+use crate::Error;
 use crate::core::Shared;
 use crate::dispatch::LaneKey;
 use crate::storage;
@@ -21,7 +24,7 @@ impl Asides {
     }
 }
 
-/// Clears lanes of what a brake holds, unless that is being done. Nobody waits for it; whoever
+/// Clears lanes of what is held up, unless that is being done. Nobody waits for it; whoever
 /// passed the lanes over meanwhile is woken when it is done.
 pub fn set_aside(shared: &Shared, tenant: TenantId, lanes: Vec<LaneKey>) {
     for lane in lanes {
@@ -47,19 +50,18 @@ async fn clear(shared: &Shared, tenant: TenantId, lane: &LaneKey) -> usize {
             Ok(popped) if popped.is_empty() => return 0,
             Ok(popped) => popped,
             Err(error) => {
-                tracing::debug!(%error, "a lane is not cleared of paused tasks");
+                tracing::debug!(%error, "a lane is not cleared of tasks that are held up");
                 return 0;
             }
         };
         let ids: Vec<_> = popped.iter().filter_map(id_of).collect();
         let tasks: Vec<_> = ids.iter().map(|id| (tenant, *id)).collect();
-        let held = match storage::braked(shared.database.internal_pool(), &tasks).await {
-            Ok(held) => held,
-            Err(error) => {
-                tracing::debug!(%error, "a lane is not cleared of paused tasks");
+        let held = held_up(shared, tenant, &tasks)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::debug!(%error, "a lane is not cleared of tasks that are held up");
                 HashSet::new()
-            }
-        };
+            });
         let is_held = |one: &Popped| id_of(one).is_some_and(|id| held.contains(&id));
         let (aside, free): (Vec<_>, Vec<_>) = popped.into_iter().partition(is_held);
         let (cleared, left) = (aside.is_empty(), free.len());
@@ -69,6 +71,22 @@ async fn clear(shared: &Shared, tenant: TenantId, lane: &LaneKey) -> usize {
             return left;
         }
     }
+}
+
+/// Of some tasks that are ready: those that a brake holds, and those for which a limit has no room,
+/// which are parked from now on.
+async fn held_up(
+    shared: &Shared,
+    tenant: TenantId,
+    tasks: &[(TenantId, TaskId)],
+) -> Result<HashSet<TaskId>, Error> {
+    let mut held = storage::braked(shared.database.internal_pool(), tasks).await?;
+    let free = tasks.iter().map(|(_, task)| *task);
+    let free: Vec<_> = free.filter(|task| !held.contains(task)).collect();
+    if !free.is_empty() {
+        held.extend(limit::park_full(shared, tenant, &free).await?);
+    }
+    Ok(held)
 }
 
 fn id_of(popped: &Popped) -> Option<TaskId> {

@@ -171,6 +171,7 @@ fn as_created(task: &NewTask) -> Task {
         agent_id: None,
         blocked_by: 0,
         braked: false,
+        parked: false,
         admission: task.admission(),
         hold_id: None,
         cancel_requested: false,

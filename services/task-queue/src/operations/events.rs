@@ -6,7 +6,7 @@ use reeve_ids::{TenantId, Uuid};
 use serde_json::{Map, Value as Json, json};
 
 use crate::domain::{
-    AttemptEnd, Brake, Discard, NewTask, Origin, Selector, Settled, State, Task, Usage,
+    AttemptEnd, Brake, Discard, Limit, NewTask, Origin, Selector, Settled, State, Task, Usage,
 };
 use crate::storage::{AdvancedRow, CompletedRow, Facts, LockedRow, Unadmitted};
 
@@ -239,12 +239,6 @@ fn of_brake(
     actor: &Actor,
     now: DateTime<Utc>,
 ) -> NewEvent {
-    let Selector {
-        queues,
-        kinds,
-        capabilities,
-        labels,
-    } = &brake.selector;
     let mut data = Map::new();
     data.insert("brake_id".into(), json!(brake.id));
     data.insert("reason".into(), json!(reason));
@@ -254,14 +248,39 @@ fn of_brake(
             (of_queue, ("queue", queue))
         }
         None => {
-            let selector = json!({
-                "queues": queues, "types": kinds, "capabilities": capabilities, "labels": labels,
-            });
-            data.insert("selector".into(), selector);
+            data.insert("selector".into(), selector(&brake.selector));
             (of_tasks, ("brake", brake.name.as_str()))
         }
     };
     NewEvent::new(brake.tenant_id, actor.clone(), now, kind, resource).with(Json::Object(data))
+}
+
+/// `limit.set` or `limit.deleted`.
+pub fn limit(kind: &'static str, limit: &Limit, actor: &Actor, now: DateTime<Utc>) -> NewEvent {
+    let rate = limit.rate.map(|rate| {
+        json!({
+            "tasks": rate.tasks,
+            "period_seconds": rate.period.num_milliseconds() as f64 / 1_000.0,
+            "burst_tasks": rate.burst,
+        })
+    });
+    let data = json!({
+        "limit_id": limit.id, "selector": selector(&limit.selector), "per": limit.per.word(),
+        "key_prefix": limit.key_prefix, "max_running": limit.max_running, "rate": rate,
+        "reason": limit.reason,
+    });
+    let resource = ("limit", limit.name.as_str());
+    NewEvent::new(limit.tenant_id, actor.clone(), now, kind, resource).with(data)
+}
+
+fn selector(selector: &Selector) -> Json {
+    let Selector {
+        queues,
+        kinds,
+        capabilities,
+        labels,
+    } = selector;
+    json!({ "queues": queues, "types": kinds, "capabilities": capabilities, "labels": labels })
 }
 
 fn event(

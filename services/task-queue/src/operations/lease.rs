@@ -21,7 +21,7 @@ use super::set_aside;
 
 /// The most tasks that one pull takes.
 const MOST: usize = reeve_redis::POP_LIMIT;
-/// Tasks that a brake holds which one pull may meet before it leaves their lanes to be cleared.
+/// Tasks that a brake or a full limit holds which one pull may meet before it leaves their lanes to be cleared.
 const PATIENCE: usize = 3;
 /// Kept back from a caller's deadline for a last look and the answer.
 const ANSWER: Duration = Duration::from_millis(500);
@@ -137,7 +137,7 @@ pub async fn pull(
     let turn = rand::random_range(0..lanes.len());
     lanes.rotate_left(turn);
     let most = most.min(MOST);
-    let (mut unsuited, mut braked) = (Vec::new(), Vec::new());
+    let (mut unsuited, mut held_up) = (Vec::new(), Vec::new());
     let pulled = loop {
         let popped = match queue.shared.dispatch.pop(&lanes, most).await {
             Ok(popped) => popped,
@@ -149,13 +149,13 @@ pub async fn pull(
         if popped.is_empty() {
             break Ok(Leases::default());
         }
-        match claim(queue, ask, popped, &mut unsuited, &mut braked).await {
+        match claim(queue, ask, popped, &mut unsuited, &mut held_up).await {
             // All of it was stale or not for this agent: there may be more behind. Behind many that
-            // a brake holds others look.
+            // are held up others look.
             Ok(leases) if leases.is_empty() => {
-                if braked.len() >= PATIENCE {
-                    lanes.retain(|lane| !braked.contains(lane));
-                    set_aside(&queue.shared, ask.tenant_id, std::mem::take(&mut braked));
+                if held_up.len() >= PATIENCE {
+                    lanes.retain(|lane| !held_up.contains(lane));
+                    set_aside(&queue.shared, ask.tenant_id, std::mem::take(&mut held_up));
                 }
             }
             other => break other,
@@ -165,8 +165,9 @@ pub async fn pull(
     pulled
 }
 
-/// Claims what was popped. Popped tasks that are not to be had are forgotten, those that a brake holds
-/// among them, whose lanes are noted: they come back when it is lifted. Those that are for other
+/// Claims what was popped. Popped tasks that are not to be had are forgotten, those that a brake or a
+/// full limit holds among them, whose lanes are noted: they come back by themselves. Those that are
+/// for other
 /// agents are put aside, and those whose time has not come wait for it: the clock of the replica that
 /// put them into their lane is ahead of this one's.
 async fn claim(
@@ -174,7 +175,7 @@ async fn claim(
     ask: &LeaseAsk,
     popped: Vec<Popped>,
     unsuited: &mut Vec<Unsuited>,
-    braked: &mut Vec<LaneKey>,
+    held_up: &mut Vec<LaneKey>,
 ) -> Result<Leases, Fault> {
     let dispatch = &queue.shared.dispatch;
     let ids = popped
@@ -198,7 +199,7 @@ async fn claim(
     for popped in popped {
         match passed.remove(&popped.id) {
             Some(row) if row.braked => {
-                braked.push(LaneKey::named(&popped.lane));
+                held_up.push(LaneKey::named(&popped.lane));
                 done.push(popped);
             }
             Some(row) if row.ready_time <= now => {
@@ -213,7 +214,13 @@ async fn claim(
                 later.push(ReadyTask::from_row(&row.ready, row.ready_time));
                 done.push(popped);
             }
-            None => done.push(popped),
+            None => {
+                let is_parked = |id| granted.parked.contains(&id);
+                if popped.id.parse().is_ok_and(is_parked) {
+                    held_up.push(LaneKey::named(&popped.lane));
+                }
+                done.push(popped);
+            }
         }
     }
     dispatch.confirm(done);

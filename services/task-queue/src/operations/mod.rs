@@ -9,6 +9,7 @@ mod discard;
 pub mod events;
 mod figures;
 mod lease;
+pub mod limit;
 mod pause;
 mod queues;
 mod read;

@@ -116,7 +116,9 @@ fn view(tenant: TenantId, name: &str, brakes: &[Brake], snapshot: &Snapshot) -> 
     if paused {
         // The count may be from before the brake.
         counts.paused += counts.ready + counts.over_budget + counts.awaiting_budget;
+        counts.paused += counts.throttled;
         (counts.ready, counts.over_budget, counts.awaiting_budget) = (0, 0, 0);
+        counts.throttled = 0;
         counts.oldest_ready_time = None;
     }
     QueueView {
@@ -142,6 +144,7 @@ fn sum(tenant: TenantId, name: &str, rows: &[FiguresRow]) -> FiguresRow {
         paused: of(|row| row.paused),
         over_budget: of(|row| row.over_budget),
         awaiting_budget: of(|row| row.awaiting_budget),
+        throttled: of(|row| row.throttled),
         assigned: of(|row| row.assigned),
         accepted: of(|row| row.accepted),
         in_progress: of(|row| row.in_progress),

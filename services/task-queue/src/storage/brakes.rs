@@ -217,6 +217,7 @@ pub struct FiguresRow {
     pub scheduled: i64,
     pub blocked: i64,
     pub paused: i64,
+    pub throttled: i64,
     pub over_budget: i64,
     pub awaiting_budget: i64,
     /// With an agent.

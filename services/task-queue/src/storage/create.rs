@@ -212,6 +212,7 @@ pub async fn insert_tasks(
         .bind(column.of(|task| task.spec.demand.as_str()))
         .bind(column.of(|task| task.spec.line()))
         .bind(column.of(|task| task.spec.line_weight()))
+        .bind(column.of(|task| !task.spec.concurrency_keys.is_empty()))
         .fetch_all(&mut *connection)
         .await?;
     insert_dependencies(connection, tasks).await?;

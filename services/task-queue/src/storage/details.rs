@@ -29,6 +29,8 @@ pub struct Details {
     pub demand: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fairness: Option<Fairness>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub concurrency_keys: Vec<String>,
     creator: Creator,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub traceparent: String,
@@ -116,6 +118,7 @@ impl From<&domain::NewTask> for Details {
                 currency: budget.currency.clone(),
             }),
             demand: spec.demand.clone(),
+            concurrency_keys: spec.concurrency_keys.clone(),
             fairness: spec.fairness.as_ref().map(|fairness| Fairness {
                 key: fairness.key.clone(),
                 weight: fairness.weight,

@@ -453,6 +453,7 @@ pub async fn revive(
         .bind(&spec.demand)
         .bind(spec.line())
         .bind(spec.line_weight())
+        .bind(!spec.concurrency_keys.is_empty())
         .execute(connection)
         .await?;
     Ok(ReadyRow {

@@ -36,7 +36,8 @@ pub struct Leased {
     pub unreadable: Vec<TaskId>,
 }
 
-/// Leases what can be leased.
+/// Leases what can be leased. Tasks that a limit may choose only if they have room: their places
+/// are taken.
 ///
 /// # Errors
 /// When the database refuses.
@@ -44,6 +45,7 @@ pub async fn grant(
     connection: &mut PgConnection,
     asks: &[&GrantAsk],
     now: DateTime<Utc>,
+    has_room: bool,
 ) -> Result<Leased, Error> {
     let rows = sqlx::query(include_str!("queries/task_run/grant.sql"))
         .bind(
@@ -65,6 +67,7 @@ pub async fn grant(
         .bind(asks.iter().map(|ask| ask.start).collect::<Vec<_>>())
         .bind(asks.iter().map(|ask| ask.fence_step).collect::<Vec<_>>())
         .bind(now)
+        .bind(has_room)
         .fetch_all(connection)
         .await?;
     let mut leased = Leased::default();

@@ -8,6 +8,7 @@ mod dependencies;
 mod details;
 mod ending;
 mod lease;
+pub mod limits;
 mod read;
 mod rows;
 mod schedule_rows;
@@ -34,8 +35,8 @@ pub use ending::{
     remove_outcome, requeue, revive,
 };
 pub use lease::{
-    Advance, GrantAsk, Progress, Renewal, Renewed, advance, grant, passed_over, pick, put_progress,
-    renew, standing_of,
+    Advance, GrantAsk, Leased, Progress, Renewal, Renewed, advance, grant, passed_over, pick,
+    put_progress, renew, standing_of,
 };
 pub use read::{Filter, attempts, get, get_readable, list};
 pub use rows::{

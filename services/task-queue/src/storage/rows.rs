@@ -104,6 +104,8 @@ pub struct TaskRow {
     pub end: EndRow,
     /// Whether a brake holds it.
     pub braked: bool,
+    /// Whether it found no room within a limit.
+    pub parked: bool,
     #[sqlx(flatten)]
     pub discard: DiscardRow,
 }
@@ -230,6 +232,8 @@ pub struct PassedRow {
     pub rejected_by: Vec<Uuid>,
     /// Whether a brake holds it.
     pub braked: bool,
+    /// Whether a limit may choose it.
+    pub limited: bool,
 }
 
 /// How the attempt that a token names ended.
@@ -314,6 +318,7 @@ impl SpecRow {
             capability: self.capability,
             demand: details.demand.clone(),
             fairness: details.fairness(),
+            concurrency_keys: details.concurrency_keys.clone(),
             parameters: self.parameters,
             project_id: self.facts.project_id.map(ProjectId::from_uuid),
             parent_task_id: self.parent_task_id.map(TaskId::from_uuid),
@@ -342,6 +347,7 @@ fn assemble(spec: SpecRow, stand: StandRow) -> Result<Task, Error> {
         agent_id: stand.agent_id.map(AgentId::from_uuid),
         blocked_by: stand.blocked_by,
         braked: false,
+        parked: false,
         admission,
         discard: None,
         hold_id: stand.hold_id.map(HoldId::from_uuid),
@@ -399,6 +405,7 @@ impl TaskRow {
         let (id, end) = (self.spec.id, self.end);
         let mut task = assemble(self.spec, self.stand)?;
         task.braked = self.braked;
+        task.parked = self.parked;
         task.discard = self.discard.into_discard();
         task.dead &= task.discard.is_none();
         task.end_time = end.end_time;

@@ -48,6 +48,7 @@ fn wrong() -> proto::TaskSpec {
             amount: "-1".to_owned(),
             currency_code: "eur".to_owned(),
         }),
+        concurrency_keys: vec!["-x".to_owned()],
         fairness: Some(proto::Fairness {
             key: "a key".to_owned(),
             weight: -1.0,
@@ -70,6 +71,7 @@ async fn a_create_names_every_wrong_field() {
         "spec.budget_amount.currency_code",
         "spec.budget_id",
         "spec.capability",
+        "spec.concurrency_keys[0]",
         "spec.depends_on[0]",
         "spec.description",
         "spec.fairness.key",

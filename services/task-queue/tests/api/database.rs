@@ -130,6 +130,7 @@ async fn row_level_security_hides_other_tenants_in_every_table() {
     let kind = type_of("ship", serde_json::json!({}));
     world.create_type(kind).await.expect("it is created");
     world.pause("night", "").await;
+    world.fills_every_table_of_limits().await;
     let careless = world.agent(&["once"]);
     let dead = world.dead_letters(careless, "once", 1).await;
     world.discard(&dead[0], "").await.expect("it is discarded");

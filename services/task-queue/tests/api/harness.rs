@@ -313,15 +313,13 @@ impl World {
         Ok(answer.into_inner().task.expect("the answer holds it"))
     }
 
-    /// How many tasks a lane in Redis holds.
+    /// How many tasks a lane in Redis holds that have no fairness key.
     pub async fn ready_in_redis(&self, queue: &str, capability: &str) -> usize {
         let lane = format!("{}/{queue}/{capability}", self.tenant);
-        self.deps
-            .redis
-            .ready_queues(0)
-            .len(&lane)
-            .await
-            .unwrap_or_default()
+        let lines = [format!("{lane}!"), lane];
+        let ready = self.deps.redis.ready_queues(0);
+        let found = ready.lens(&lines).await.unwrap_or_default();
+        found.into_iter().sum()
     }
 
     /// Waits for the end of the first refill. While it lasts, what a test does to the queues behind

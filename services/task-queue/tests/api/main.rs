@@ -20,6 +20,7 @@ mod idempotency;
 mod large;
 mod leaving;
 mod life;
+mod limits;
 mod list;
 mod origin;
 mod outage;

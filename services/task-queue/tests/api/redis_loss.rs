@@ -13,13 +13,13 @@ use tokio::sync::watch;
 use crate::harness::*;
 
 /// A wire to Redis that a test can cut.
-struct Wire {
-    url: String,
+pub struct Wire {
+    pub url: String,
     whole: Arc<watch::Sender<bool>>,
 }
 
 impl Wire {
-    async fn to(redis: &TestRedis) -> Self {
+    pub async fn to(redis: &TestRedis) -> Self {
         let target = redis
             .url
             .trim_start_matches("redis://")
@@ -55,11 +55,11 @@ impl Wire {
         }
     }
 
-    fn cut(&self) {
+    pub fn cut(&self) {
         self.whole.send_replace(false);
     }
 
-    fn mend(&self) {
+    pub fn mend(&self) {
         self.whole.send_replace(true);
     }
 }

@@ -12,6 +12,7 @@ select
     coalesce(r.lost_leases, o.lost_leases) as lost_leases,
     coalesce(r.blocked_by, 0) as blocked_by,
     coalesce(r.admission, 0::smallint) as admission,
+    coalesce(r.parked, false) as parked,
     coalesce(r.hold_id, o.hold_id) as hold_id,
     coalesce(r.ready_time, o.ready_time) as ready_time,
     coalesce(r.update_time, o.end_time) as update_time,

@@ -5,6 +5,7 @@ select
     count(*) filter (where why = 'scheduled') as scheduled,
     count(*) filter (where why = 'blocked') as blocked,
     count(*) filter (where why = 'paused') as paused,
+    count(*) filter (where why = 'throttled') as throttled,
     count(*) filter (where why = 'over_budget') as over_budget,
     count(*) filter (where why = 'awaiting_budget') as awaiting_budget,
     count(*) filter (where state = 2) as assigned,
@@ -23,6 +24,7 @@ from (
             when r.admission = 2 then 'over_budget'
             when r.admission = 1 or (r.admission = 3 and r.hold_expire_time <= $1)
                 then 'awaiting_budget'
+            when r.parked then 'throttled'
             else 'ready'
         end as why
     from task_run r

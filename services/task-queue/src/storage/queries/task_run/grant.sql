@@ -1,6 +1,7 @@
 -- Leases tasks by primary key. A task that was cancelled, taken or rescheduled since it was popped
 -- does not match and is not returned. Whoever rejected a task is not given it again. Whether there
--- is any brake is asked once; only if there is, each task is looked at.
+-- is any brake is asked once; only if there is, each task is looked at. Tasks that a limit may choose
+-- are passed over until their place is taken ($8).
 with x as (
     select * from unnest(
         $1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::boolean[], $6::bigint[]
@@ -24,6 +25,7 @@ granted as (
       and r.state = 1
       and r.ready_time <= $7
       and r.blocked_by = 0
+      and not r.parked
       and (r.admission = 0 or (r.admission = 3 and r.hold_expire_time > $7))
       and not (x.agent_id = any (r.rejected_by))
       and case
@@ -33,6 +35,13 @@ granted as (
           )
           else true
       end
+      and (
+          $8
+          or not (
+              r.keyed
+              or (select exists (select from task_limit where tenant_id = any ($2)))
+          )
+      )
     returning r.*
 )
 select

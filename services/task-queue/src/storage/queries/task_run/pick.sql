@@ -6,6 +6,7 @@ where tenant_id = $1
   and capability = any ($3)
   and demand = ''
   and state = 1
+  and not parked
   and ready_time <= $4
   and blocked_by = 0
   and (admission = 0 or (admission = 3 and hold_expire_time > $4))

@@ -1,0 +1,1 @@
+select count(*) from task_limit where tenant_id = $1

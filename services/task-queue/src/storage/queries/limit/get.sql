@@ -1,0 +1,1 @@
+select * from task_limit where tenant_id = $1 and name = $2

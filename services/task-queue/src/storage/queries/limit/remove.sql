@@ -1,0 +1,1 @@
+delete from task_limit where tenant_id = $1 and name = $2 returning *
