@@ -15,7 +15,7 @@ REEVE := $(CARGO) run --quiet --locked --package reeve --
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
-.PHONY: help setup setup-tests build check format lint chart test demo up down migrate bench readme ci clean
+.PHONY: help setup setup-tests build check format lint chart test demo up down migrate bench readme chaos ci clean
 
 help: ## Explain the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ bench: setup ## Measure the task path; writes target/bench/report.json
 	$(CARGO) build --locked --profile dist --package reeve --package reeve-bench
 	$(CARGO) run --locked --profile dist --package reeve-bench
 
+chaos: setup ## Kill, freeze and empty what 20 agents work on; TASKS=50000 STRIKES=30 SEED=…
+	$(CARGO) build --locked --package reeve --package reeve-chaos
+	target/debug/reeve-chaos --tasks $(or $(TASKS),50000) --strikes $(or $(STRIKES),30) $(if $(SEED),--seed $(SEED))
+
 # The cheap checks first. Every test is run, so that the count at the end is of all of them.
 ci: setup-tests ## Everything that must hold before a merge
 	@$(MAKE) --no-print-directory format
@@ -74,6 +78,7 @@ ci: setup-tests ## Everything that must hold before a merge
 	@$(MAKE) --no-print-directory check
 	$(CARGO) test --workspace --locked --no-fail-fast
 	@$(MAKE) --no-print-directory readme
+	@$(MAKE) --no-print-directory chaos TASKS=5000 STRIKES=12
 
 clean: ## Remove what was built and the data of `make up`; installed tools stay
 	@! [ -x target/debug/reeve ] || target/debug/reeve down --purge

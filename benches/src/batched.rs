@@ -15,9 +15,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::platform::Platform;
 use crate::report::{Figure, Report};
-use crate::session::{Session, task};
+use reeve_bench::Platform;
+use reeve_bench::{Session, task};
 
 const BATCH: usize = 500;
 const CREATORS: usize = 4;

@@ -7,10 +7,8 @@
 
 mod batched;
 mod open_loop;
-mod platform;
 mod report;
 mod samples;
-mod session;
 mod start;
 mod unary;
 
@@ -20,9 +18,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 
-use platform::Platform;
+use reeve_bench::{Platform, Session};
 use report::Report;
-use session::Session;
 
 /// Measure the task path.
 #[derive(Parser)]

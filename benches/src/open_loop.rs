@@ -18,10 +18,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::platform::Platform;
 use crate::report::{Figure, Report};
 use crate::samples::Samples;
-use crate::session::{Session, task};
+use reeve_bench::Platform;
+use reeve_bench::{Session, task};
 
 const LABEL: &str = "intended";
 

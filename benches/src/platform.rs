@@ -91,6 +91,12 @@ impl Platform {
             .with_context(|| format!("{name} is not in the env file"))
     }
 
+    /// The processes of a name, for example "postgres", the oldest first.
+    pub fn processes(&self, name: &str) -> Vec<u32> {
+        let all = descendants(self.child.id()).into_iter();
+        all.filter(|pid| name_of(*pid) == name).collect()
+    }
+
     /// Name and process of each service.
     pub fn services(&self) -> Result<BTreeMap<String, u32>> {
         services(self.folder.path())

@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::platform::Spent;
 use crate::samples::Samples;
+use reeve_bench::Spent;
 
 /// Of a figure in which nothing is committed.
 const NOTHING_WRITTEN: &str = "not applicable";

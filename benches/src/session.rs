@@ -17,21 +17,59 @@ pub struct Session {
     bearer: MetadataValue<Ascii>,
     registry: String,
     queue: String,
+    incident: String,
+    lazy: Lazy,
+}
+
+/// Connections that are made when they are used, and anew when they break.
+#[derive(Clone)]
+struct Lazy {
+    registry: Channel,
+    queue: Channel,
+    incident: Channel,
 }
 
 impl Session {
     /// As the administrator of a platform.
     pub fn open(platform: &Platform) -> Result<Self> {
+        let registry = platform.variable("REEVE_AGENT_REGISTRY")?;
+        let queue = platform.variable("REEVE_TASK_QUEUE")?;
+        let incident = platform.variable("REEVE_INCIDENT")?;
         Ok(Self {
             bearer: format!("Bearer {}", platform.variable("REEVE_API_KEY")?).parse()?,
-            registry: platform.variable("REEVE_AGENT_REGISTRY")?,
-            queue: platform.variable("REEVE_TASK_QUEUE")?,
+            lazy: Lazy::to(&registry, &queue, &incident)?,
+            registry,
+            queue,
+            incident,
+        })
+    }
+
+    /// The same over connections of its own.
+    pub fn anew(&self) -> Result<Self> {
+        Ok(Self {
+            lazy: Lazy::to(&self.registry, &self.queue, &self.incident)?,
+            ..self.clone()
         })
     }
 
     /// A connection to task-queue.
     pub async fn queue(&self) -> Result<Channel> {
         connect(&self.queue).await
+    }
+
+    /// A connection to task-queue that outlives what is at its other end.
+    pub fn lasting_queue(&self) -> Channel {
+        self.lazy.queue.clone()
+    }
+
+    /// The same to agent-registry.
+    pub fn lasting_registry(&self) -> Channel {
+        self.lazy.registry.clone()
+    }
+
+    /// The same to incident.
+    pub fn lasting_incident(&self) -> Channel {
+        self.lazy.incident.clone()
     }
 
     /// A request with the credential.
@@ -86,8 +124,21 @@ impl Session {
 }
 
 async fn connect(address: &str) -> Result<Channel> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
-    Ok(endpoint.connect().await?)
+    Ok(endpoint(address)?.connect().await?)
+}
+
+impl Lazy {
+    fn to(registry: &str, queue: &str, incident: &str) -> Result<Self> {
+        Ok(Self {
+            registry: endpoint(registry)?.connect_lazy(),
+            queue: endpoint(queue)?.connect_lazy(),
+            incident: endpoint(incident)?.connect_lazy(),
+        })
+    }
+}
+
+fn endpoint(address: &str) -> Result<Endpoint> {
+    Ok(Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true))
 }
 
 /// A task that a capability does, with a payload of about a hundred bytes.

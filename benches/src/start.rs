@@ -10,8 +10,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::platform::{Platform, environment};
 use crate::report::{Figure, Report};
+use reeve_bench::{Platform, environment};
 
 /// Reads both off the platform that has just started.
 pub fn platform(platform: &Platform, report: &mut Report) -> Result<()> {

@@ -8,10 +8,10 @@ use reeve_contracts::task::v1::work_service_client::WorkServiceClient;
 use reeve_contracts::task::v1::{CompleteTaskRequest, LeaseTasksRequest};
 use tokio::task::JoinSet;
 
-use crate::platform::Platform;
 use crate::report::{Figure, Report};
 use crate::samples::Samples;
-use crate::session::{Session, task};
+use reeve_bench::Platform;
+use reeve_bench::{Session, task};
 
 const CLIENTS: usize = 64;
 
