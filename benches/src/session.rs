@@ -156,6 +156,6 @@ pub fn task(capability: &str) -> CreateTaskRequest {
     };
     CreateTaskRequest {
         spec: Some(spec),
-        request_id: String::new(),
+        ..CreateTaskRequest::default()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use reeve_clock::Clock;
 use reeve_events::{NewEvent, Wake};
-use reeve_ids::TenantId;
+use reeve_ids::{AgentId, TenantId};
 use reeve_postgres::{Database, Tx};
 use reeve_redis::Wakeups;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -21,6 +21,7 @@ use crate::dispatch::{Dispatch, ReadyTask};
 use crate::domain::Admission;
 use crate::metrics::TaskMetrics;
 use crate::operations::limit::Throttle;
+use crate::operations::settling::Effects;
 use crate::operations::{Asides, Figures};
 use crate::storage::{self, Unblocked};
 use crate::{Error, NAME};
@@ -157,8 +158,25 @@ impl Shared {
         }
     }
 
+    /// Makes known what was written of tasks that ended or went back; after the commit.
+    pub fn follow(&self, effects: Effects, now: DateTime<Utc>) {
+        self.wake.notify();
+        self.limits.ended();
+        self.dispatch.announce(effects.ready);
+        self.dispatch.withdraw(&effects.gone);
+        self.dispatch.charge(effects.charges);
+        self.announce_unblocked(&effects.unblocked, now);
+        if effects.unadmitted {
+            self.admission.notify_one();
+        }
+        for (tenant, agent) in effects.bereft {
+            let topic = Self::agent_topic(tenant, AgentId::from_uuid(agent));
+            self.wakeups.publish(&topic);
+        }
+    }
+
     /// The topic on which an agent's streams listen for cancellations.
-    pub fn agent_topic(tenant: TenantId, agent: reeve_ids::AgentId) -> String {
+    pub fn agent_topic(tenant: TenantId, agent: AgentId) -> String {
         format!("agent/{tenant}/{agent}")
     }
 }

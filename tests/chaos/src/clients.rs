@@ -60,6 +60,7 @@ async fn create(
     let one = |number| CreateTaskRequest {
         spec: Some(Plan::spec(number)),
         request_id: format!("chaos-{seed}-{number}"),
+        ..CreateTaskRequest::default()
     };
     let requests: Vec<_> = numbers.clone().map(one).collect();
     let ids = loop {

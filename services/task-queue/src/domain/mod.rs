@@ -6,9 +6,11 @@ mod backoff;
 mod brake;
 mod built_in;
 mod catalogue;
+mod children;
 mod cron;
 #[cfg(test)]
 mod cron_model;
+mod dependency;
 mod due;
 mod lease_token;
 mod limit;
@@ -29,6 +31,8 @@ pub use backoff::RetryPolicy;
 pub use brake::{Brake, Selector};
 pub use built_in::BUILT_IN;
 pub use catalogue::{Catalogue, Catalogued};
+pub use children::Children;
+pub use dependency::{DependencyPolicy, Follows};
 pub use due::{At, Skipped, Step, look};
 pub use lease_token::LeaseToken;
 pub use limit::{
@@ -41,8 +45,10 @@ pub use schedule::{
     Calendar, MissedPolicy, OverlapPolicy, Policies, Run, RunOutcome, Schedule, ScheduleState,
     Template, Timing,
 };
-pub use spec::{Actor, ActorKind, Budget, Fairness, NewTask, Origin, Priority, Spec, Timeouts};
+pub use spec::{
+    Actor, ActorKind, Budget, Fairness, NewTask, Origin, Priority, Request, Spec, Timeouts,
+};
 pub use state::{Forbidden, State};
-pub use task::{Attempt, Discard, Progress, Task};
+pub use task::{Artifact, Attempt, Discard, Progress, Task};
 pub use task_type::{Category, Changes, MOST_SCHEMA_BYTES, MOST_TYPES, Own, TaskType};
 pub use usage::Usage;

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reeve_ids::{BudgetId, ProjectId, TaskId, TenantId};
 use serde_json::Value as Json;
 
-use super::{Admission, RetryPolicy, order_score};
+use super::{Admission, DependencyPolicy, RetryPolicy, order_score};
 
 /// The order among ready tasks. The numbers are those at rest and on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,6 +146,8 @@ pub struct Spec {
     pub parent_task_id: Option<TaskId>,
     /// Tasks that must complete first, without repetition.
     pub depends_on: Vec<TaskId>,
+    /// What happens when one of them ends otherwise.
+    pub dependency_policy: DependencyPolicy,
     /// What caused it.
     pub origin: Option<Origin>,
     /// Free marks.
@@ -179,6 +181,17 @@ impl Spec {
     }
 }
 
+/// How a client knows a creation again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What the client calls it.
+    pub id: String,
+    /// The digest of the spec.
+    pub digest: Vec<u8>,
+    /// How long it is taken; nothing: as long as the task is kept.
+    pub window: Option<TimeDelta>,
+}
+
 /// A task about to be stored.
 #[derive(Debug, Clone)]
 pub struct NewTask {
@@ -196,8 +209,8 @@ pub struct NewTask {
     pub traceparent: String,
     /// When.
     pub create_time: DateTime<Utc>,
-    /// The client's request id with the digest of the spec; nothing when it sent none.
-    pub request: Option<(String, Vec<u8>)>,
+    /// The client's request id; nothing when it sent none.
+    pub request: Option<Request>,
 }
 
 impl NewTask {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use reeve_ids::{AgentId, HoldId, TaskId, TenantId};
 use serde_json::Value as Json;
 
-use super::{Actor, Admission, AttemptEnd, Spec, State, TaskError, Usage, Waiting};
+use super::{Actor, Admission, AttemptEnd, Children, Spec, State, TaskError, Usage, Waiting};
 
 /// How far an attempt says it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +38,21 @@ pub struct Attempt {
     pub start_time: Option<DateTime<Utc>>,
     /// When it ended.
     pub end_time: DateTime<Utc>,
+}
+
+/// Something that an attempt made and that is kept elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// Its name, unique within the attempt.
+    pub name: String,
+    /// Where it is.
+    pub uri: String,
+    /// Its media type; may be empty.
+    pub media_type: String,
+    /// Bytes; 0 when not known.
+    pub size_bytes: i64,
+    /// SHA-256 in hexadecimal; empty when not known.
+    pub sha256: String,
 }
 
 /// That nobody will redrive a dead letter.
@@ -120,6 +135,10 @@ pub struct Task {
     pub progress: Option<Progress>,
     /// Deliveries that have ended; only when asked for.
     pub attempts: Vec<Attempt>,
+    /// What attempts made, with their number and when they said so; only when asked for.
+    pub artifacts: Vec<(Artifact, i32, DateTime<Utc>)>,
+    /// Its children; only when asked for.
+    pub children: Children,
 }
 
 impl Task {

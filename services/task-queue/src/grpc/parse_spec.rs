@@ -8,7 +8,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::{parse, unfit};
 use crate::DEFAULT_QUEUE;
-use crate::domain::{Budget, Catalogue, Fairness, Origin, Priority, RetryPolicy, Spec, Timeouts};
+use crate::domain::{
+    Budget, Catalogue, DependencyPolicy, Fairness, Origin, Priority, Request, RetryPolicy, Spec,
+    Timeouts,
+};
 use crate::operations::Creation;
 
 const PARAMETERS: usize = 256 * 1_024;
@@ -80,6 +83,7 @@ fn creation(
     steps: &mut usize,
 ) -> Option<Creation> {
     parse::text(v, "request_id", &request.request_id, 128);
+    let window = request_window(v, &request);
     let Some(spec) = request.spec else {
         v.add("spec", "is required");
         return None;
@@ -97,8 +101,21 @@ fn creation(
         spec,
         unfit,
         bytes,
-        request: digest.map(|digest| (request.request_id, digest)),
+        request: digest.map(|digest| Request {
+            id: request.request_id,
+            digest,
+            window,
+        }),
     })
+}
+
+fn request_window(v: &mut Violations, request: &proto::CreateTaskRequest) -> Option<TimeDelta> {
+    let window = request.request_window_duration.as_ref();
+    let legal = window.is_none() || !request.request_id.is_empty();
+    let field = "request_window_duration";
+    v.check(legal, field, "is refused without request_id");
+    let (shortest, longest) = (TimeDelta::minutes(1), TimeDelta::days(365));
+    parse::duration(v, field, window, shortest, longest)
 }
 
 /// What is to be done, with what its type gives by default; names what does not match its schema.
@@ -149,6 +166,7 @@ fn spec_of(v: &mut Violations, spec: proto::TaskSpec, asked: Asked<'_>) -> Optio
     let origin = spec
         .origin
         .map(|origin| v.within("origin", |v| self::origin(v, origin)));
+    let dependency_policy = dependency_policy(v, spec.dependency_failure_policy);
     let budget = budget(v, &spec.budget_id, spec.budget_amount.as_ref());
     Some(Spec {
         title: or(spec.title, &spec.r#type),
@@ -172,6 +190,7 @@ fn spec_of(v: &mut Violations, spec: proto::TaskSpec, asked: Asked<'_>) -> Optio
         kind: spec.r#type,
         priority: priority?,
         depends_on,
+        dependency_policy,
         origin,
         budget,
     })
@@ -239,6 +258,17 @@ fn depends_on(v: &mut Violations, texts: &[String]) -> Vec<reeve_ids::TaskId> {
     ids.sort_unstable();
     ids.dedup();
     ids
+}
+
+fn dependency_policy(v: &mut Violations, number: i32) -> DependencyPolicy {
+    if number == 0 {
+        return DependencyPolicy::default();
+    }
+    let policy = i16::try_from(number).ok();
+    let policy = policy.and_then(DependencyPolicy::from_number);
+    let rule = "must be CANCEL, WAIT or PROCEED";
+    v.check(policy.is_some(), "dependency_failure_policy", rule);
+    policy.unwrap_or_default()
 }
 
 fn origin(v: &mut Violations, origin: proto::TaskOrigin) -> Origin {

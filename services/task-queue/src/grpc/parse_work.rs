@@ -1,5 +1,7 @@
 //! What agents say.
 
+use std::collections::HashSet;
+
 use chrono::TimeDelta;
 use prost::Message as _;
 use reeve_contracts::task::v1 as proto;
@@ -8,7 +10,7 @@ use reeve_status::{Fault, Violations};
 
 use super::parse;
 use super::parse_spec::is_decimal;
-use crate::domain::{TaskError, Usage};
+use crate::domain::{Artifact, TaskError, Usage};
 use crate::operations::{Failure, Rejection};
 use crate::storage::{Completion, Progress};
 
@@ -64,12 +66,14 @@ fn complete(
     parse::bytes(v, "message", &request.message, 1_024);
     let result = parse::json(v, "result", request.result, RESULT);
     let usage = usages(v, request.usage);
+    let artifacts = artifacts(v, request.artifacts);
     Some(Completion {
         token: token?,
         tenant_id,
         result,
         message: request.message,
         usage,
+        artifacts,
         bytes,
     })
 }
@@ -94,6 +98,7 @@ pub fn failure(request: proto::FailTaskRequest) -> Result<Failure, Fault> {
     let (zero, day) = (TimeDelta::zero(), TimeDelta::hours(24));
     let retry_after = parse::duration(&mut v, "retry_after_duration", wait, zero, day);
     let usage = usages(&mut v, request.usage);
+    let artifacts = artifacts(&mut v, request.artifacts);
     let retryable = request.retryable;
     let failure = token.map(|token| Failure {
         token,
@@ -101,6 +106,7 @@ pub fn failure(request: proto::FailTaskRequest) -> Result<Failure, Fault> {
         retryable,
         retry_after,
         usage,
+        artifacts,
     });
     parse::finish(v, failure)
 }
@@ -116,6 +122,57 @@ fn error(v: &mut Violations, error: proto::TaskError) -> TaskError {
         message: error.message,
         details,
     }
+}
+
+fn artifacts(v: &mut Violations, asked: Vec<proto::Artifact>) -> Vec<Artifact> {
+    v.check(asked.len() <= 64, "artifacts", "must be at most 64");
+    let mut names = HashSet::new();
+    let each = asked.into_iter().enumerate().take(64);
+    each.map(|(at, one)| {
+        v.within(format!("artifacts[{at}]"), |v| {
+            let first = names.insert(one.name.clone());
+            v.check(first, "name", "must be unique within the attempt");
+            artifact(v, one)
+        })
+    })
+    .collect()
+}
+
+fn artifact(v: &mut Violations, asked: proto::Artifact) -> Artifact {
+    v.check(!asked.name.is_empty(), "name", "is required");
+    parse::text(v, "name", &asked.name, 256);
+    parse::text(v, "media_type", &asked.media_type, 128);
+    let rule = "must be an absolute URI of at most 2048 characters, without spaces";
+    v.check(is_uri(&asked.uri), "uri", rule);
+    v.check(asked.size_bytes >= 0, "size_bytes", "must not be negative");
+    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    let digest = &asked.sha256;
+    let legal = digest.is_empty() || (digest.len() == 64 && digest.bytes().all(hex));
+    v.check(
+        legal,
+        "sha256",
+        "must be 64 characters of [0-9a-f], or empty",
+    );
+    Artifact {
+        name: asked.name,
+        uri: asked.uri,
+        media_type: asked.media_type,
+        size_bytes: asked.size_bytes,
+        sha256: asked.sha256,
+    }
+}
+
+/// A scheme, a colon, and something: whoever follows it judges the rest.
+fn is_uri(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else {
+        return false;
+    };
+    let of_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    text.chars().count() <= 2_048
+        && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(of_scheme)
+        && !rest.is_empty()
+        && !text.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 
 /// ReportProgress.

@@ -10,7 +10,9 @@ use reeve_status::Fault;
 use reeve_wellknown::{duration, struct_from_json, timestamp};
 use serde_json::Value as Json;
 
-use crate::domain::{Actor, Attempt, PendingReason, Spec, State, Task, TaskError, Usage};
+use crate::domain::{
+    Actor, Artifact, Attempt, Children, PendingReason, Spec, State, Task, TaskError, Usage,
+};
 use crate::lanes::Grant;
 
 /// Reasons of cancellations in one message.
@@ -100,26 +102,56 @@ pub fn task(task: Task, waits_for: Option<PendingReason>) -> proto::Task {
             actor: Some(actor(discard.actor)),
             discard_time: Some(timestamp(discard.time)),
         }),
+        children: children(task.children),
+        artifacts: task.artifacts.into_iter().map(artifact).collect(),
+    }
+}
+
+fn children(children: Children) -> Option<proto::TaskChildren> {
+    (children.total() > 0).then(|| proto::TaskChildren {
+        state: state(children.state()).into(),
+        total: children.total(),
+        pending: children.pending,
+        running: children.running,
+        completed: children.completed,
+        failed: children.failed,
+        timed_out: children.timed_out,
+        cancelled: children.cancelled,
+    })
+}
+
+fn artifact((artifact, attempt, time): (Artifact, i32, DateTime<Utc>)) -> proto::Artifact {
+    proto::Artifact {
+        name: artifact.name,
+        uri: artifact.uri,
+        media_type: artifact.media_type,
+        size_bytes: artifact.size_bytes,
+        sha256: artifact.sha256,
+        attempt,
+        create_time: Some(timestamp(time)),
     }
 }
 
 /// A task with its attempts, as many of the last ones as fit into an answer.
 pub fn whole_task(mut task: Task, waits_for: Option<PendingReason>) -> proto::Task {
     let attempts = std::mem::take(&mut task.attempts);
+    let artifacts = std::mem::take(&mut task.artifacts);
     let mut rendered = self::task(task, waits_for);
     let mut bytes = rendered.encoded_len();
-    let mut latest: Vec<_> = attempts
-        .into_iter()
-        .rev()
-        .map(attempt)
-        .take_while(|attempt| {
-            bytes += attempt.encoded_len() + 8;
-            bytes <= TASK_BYTES
-        })
-        .collect();
-    latest.reverse();
-    rendered.attempts = latest;
+    rendered.attempts = latest(attempts.into_iter().map(attempt), &mut bytes);
+    rendered.artifacts = latest(artifacts.into_iter().map(artifact), &mut bytes);
     rendered
+}
+
+/// As many of the last ones as there is room for.
+fn latest<M: prost::Message>(all: impl DoubleEndedIterator<Item = M>, bytes: &mut usize) -> Vec<M> {
+    let fits = |one: &M| {
+        *bytes += one.encoded_len() + 8;
+        *bytes <= TASK_BYTES
+    };
+    let mut latest: Vec<_> = all.rev().take_while(fits).collect();
+    latest.reverse();
+    latest
 }
 
 fn spec(spec: Spec) -> proto::TaskSpec {
@@ -152,6 +184,7 @@ fn spec(spec: Spec) -> proto::TaskSpec {
             .parent_task_id
             .map(|id| id.to_string())
             .unwrap_or_default(),
+        dependency_failure_policy: i32::from(spec.dependency_policy.number()),
         depends_on: spec.depends_on.iter().map(ToString::to_string).collect(),
         origin: spec.origin.map(|origin| proto::TaskOrigin {
             kind: origin.kind,

@@ -11,7 +11,7 @@ use crate::core::Shared;
 use crate::dispatch::charge;
 use crate::domain::{AttemptEnd, LeaseToken};
 use crate::operations::{events, release};
-use crate::storage::{self, CompletedRow, Completion, EndedRow};
+use crate::storage::{self, CompletedRow, Completion, EndedRow, Made};
 
 /// A completion and who reports it.
 #[derive(Debug)]
@@ -50,6 +50,17 @@ impl Flush for CompleteFlush {
         let mut tx = self.shared.lane_transaction().await?;
         let rows = storage::complete(&mut tx, &completions, now).await?;
         let done: HashSet<Held> = rows.iter().map(held_by).collect();
+        let made = rows.iter().filter_map(|row| {
+            let completion = &first.get(&held_by(row))?.completion;
+            Some(Made {
+                tenant_id: completion.tenant_id,
+                task_id: completion.token.task_id,
+                attempt: row.attempt,
+                artifacts: &completion.artifacts,
+            })
+        });
+        let made: Vec<_> = made.collect();
+        storage::insert_artifacts(&mut tx, &made, now).await?;
         let ended_tasks: Vec<_> = done
             .iter()
             .map(|(tenant, token)| (*tenant, token.task_id))

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use reeve_ids::{TaskId, TenantId};
 use reeve_status::Violations;
 use sqlx::PgConnection;
@@ -9,7 +10,7 @@ use sqlx::PgConnection;
 use super::Flush;
 use crate::Error;
 use crate::core::Shared;
-use crate::domain::{Admission, NewTask, State};
+use crate::domain::{Admission, Follows, NewTask, State};
 use crate::operations::events;
 use crate::storage;
 
@@ -89,7 +90,8 @@ impl CreateFlush {
         groups: &'a [CreateGroup],
     ) -> Result<Written<'a>, Error> {
         let mut plan = Plan::new(groups);
-        plan.find_repeats(connection).await?;
+        plan.find_repeats(connection, self.shared.clock.now())
+            .await?;
         plan.find_related(connection).await?;
         plan.give_up_refused(connection).await?;
         let new = plan.new_tasks();
@@ -178,18 +180,22 @@ impl<'a> Plan<'a> {
     }
 
     /// Finds the tasks that a request id had created before; refuses a request id with another body.
-    async fn find_repeats(&mut self, connection: &mut PgConnection) -> Result<(), Error> {
+    async fn find_repeats(
+        &mut self,
+        connection: &mut PgConnection,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
         let tasks: Vec<_> = self.entries.iter().map(|entry| entry.task).collect();
-        for (index, claim) in storage::claim_requests(connection, &tasks).await? {
+        for (index, claim) in storage::claim_requests(connection, &tasks, now).await? {
             let Entry { group, task, .. } = &self.entries[index];
-            let Some((request_id, digest)) = &task.request else {
+            let Some(request) = &task.request else {
                 continue;
             };
-            if *digest == claim.digest {
+            if request.digest == claim.digest {
                 self.before
                     .insert(task.id, TaskId::from_uuid(claim.task_id));
             } else {
-                let request_id = request_id.clone();
+                let request_id = request.id.clone();
                 let reused = Error::RequestIdReused { request_id };
                 self.refused.entry(*group).or_insert(reused);
             }
@@ -267,7 +273,7 @@ impl<'a> Plan<'a> {
 struct Related {
     known: HashSet<(TenantId, TaskId)>,
     open: HashSet<TaskId>,
-    ended: HashMap<TaskId, State>,
+    ended: HashMap<TaskId, (State, bool)>,
 }
 
 impl Related {
@@ -300,10 +306,16 @@ impl Related {
             }
             match self.ended.get(on) {
                 _ if self.open.contains(on) => blocked_by += 1,
-                Some(State::Completed) => {}
-                Some(state) => {
-                    let what = format!("the task is {} and will not complete", state.word());
-                    violations.add(field, what);
+                Some((state, discarded)) => {
+                    match task.spec.dependency_policy.follows(*state, *discarded) {
+                        Follows::Met => {}
+                        Follows::Waits => blocked_by += 1,
+                        Follows::Cancelled => {
+                            let what =
+                                format!("the task is {} and will not complete", state.word());
+                            violations.add(field, what);
+                        }
+                    }
                 }
                 // Revived between the two questions.
                 None => return Err(Error::Moved(*on)),

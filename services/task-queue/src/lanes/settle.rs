@@ -9,7 +9,7 @@ use reeve_ids::{AgentId, TaskId, TenantId};
 use super::Flush;
 use crate::Error;
 use crate::core::Shared;
-use crate::domain::{AttemptEnd, Cause, LeaseToken, State, TaskError, Usage};
+use crate::domain::{Artifact, AttemptEnd, Cause, LeaseToken, State, TaskError, Usage};
 use crate::operations::settling::{self, Decision};
 use crate::storage::{self, EndedRow, LockedRow};
 
@@ -26,6 +26,8 @@ pub enum Ender {
         retry_after: Option<TimeDelta>,
         /// What it consumed.
         usage: Option<Vec<Usage>>,
+        /// What it made.
+        artifacts: Vec<Artifact>,
     },
     /// The holder turns it down.
     Reject {
@@ -116,23 +118,13 @@ impl Flush for SettleFlush {
                 }
             }
         }
-        let effects = settling::write(&mut tx, decisions, now).await?;
+        let mut effects = settling::write(&mut tx, decisions, now).await?;
         // Only now: a token that is in this batch twice ended just above.
         let ended = self.ended(&mut tx, items, &missed).await?;
-        self.shared.append(&mut tx, effects.events).await?;
+        let told = std::mem::take(&mut effects.events);
+        self.shared.append(&mut tx, told).await?;
         tx.commit().await?;
-        self.shared.wake.notify();
-        self.shared.limits.ended();
-        self.shared.dispatch.announce(effects.ready);
-        self.shared.dispatch.withdraw(&effects.gone);
-        self.shared.dispatch.charge(effects.charges);
-        if effects.unadmitted {
-            self.shared.admission.notify_one();
-        }
-        for (tenant, agent) in effects.bereft {
-            let topic = crate::core::Shared::agent_topic(tenant, AgentId::from_uuid(agent));
-            self.shared.wakeups.publish(&topic);
-        }
+        self.shared.follow(effects, now);
         for index in missed {
             answers[index] = items[index].answer_again(&ended);
         }
@@ -216,14 +208,17 @@ impl End {
     }
 
     fn decision(&self, row: LockedRow, settled: crate::domain::Settled) -> Decision {
-        let usage = match &self.ender {
-            Ender::Fail { usage, .. } => usage.clone(),
-            _ => None,
+        let (usage, artifacts) = match &self.ender {
+            Ender::Fail {
+                usage, artifacts, ..
+            } => (usage.clone(), artifacts.clone()),
+            _ => (None, Vec::new()),
         };
         Decision {
             row,
             settled,
             usage,
+            artifacts,
             cancel_reason: None,
             actor: self.actor.clone(),
         }

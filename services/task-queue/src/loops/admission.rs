@@ -187,14 +187,16 @@ impl Admissions {
             row,
             settled,
             usage: None,
+            artifacts: Vec::new(),
             cancel_reason: Some(format!("BUDGET_REFUSED: {}", fault.message())),
             actor: Actor::service(NAME),
         };
-        let effects = settling::write(&mut tx, vec![decision], now).await?;
-        shared.append(&mut tx, effects.events).await?;
+        let mut effects = settling::write(&mut tx, vec![decision], now).await?;
+        shared
+            .append(&mut tx, std::mem::take(&mut effects.events))
+            .await?;
         tx.commit().await?;
-        shared.wake.notify();
-        shared.dispatch.withdraw(&effects.gone);
+        shared.follow(effects, now);
         Ok(())
     }
 }

@@ -47,21 +47,24 @@ pub async fn cancel_all(
             settled: settling::decide(&row, Cause::Cancel, now)?,
             row,
             usage: None,
+            artifacts: Vec::new(),
             cancel_reason: Some(reason.to_owned()),
             actor: actor.clone(),
         });
     }
-    let effects = settling::write(&mut tx, decisions, now).await?;
+    let mut effects = settling::write(&mut tx, decisions, now).await?;
     let holding: Vec<_> = held.iter().map(id_of).collect();
     storage::request_cancel(&mut tx, tenant, &holding, reason, now).await?;
     let asks = held
         .iter()
         .map(|row| events::cancel_requested(row, reason, &actor, now));
-    let told = effects.events.into_iter().chain(asks).collect();
+    let told = std::mem::take(&mut effects.events)
+        .into_iter()
+        .chain(asks)
+        .collect();
     shared.append(&mut tx, told).await?;
     tx.commit().await?;
-    shared.wake.notify();
-    shared.dispatch.withdraw(&effects.gone);
+    shared.follow(effects, now);
     let agents: HashSet<_> = held.iter().filter_map(|row| row.agent_id).collect();
     for agent in agents {
         let topic = Shared::agent_topic(tenant, AgentId::from_uuid(agent));

@@ -79,14 +79,16 @@ async fn cancel_waiting(
         row,
         settled,
         usage: None,
+        artifacts: Vec::new(),
         cancel_reason,
         actor,
     };
-    let effects = settling::write(&mut tx, vec![decision], now).await?;
-    shared.append(&mut tx, effects.events).await?;
+    let mut effects = settling::write(&mut tx, vec![decision], now).await?;
+    shared
+        .append(&mut tx, std::mem::take(&mut effects.events))
+        .await?;
     tx.commit().await?;
-    shared.wake.notify();
-    shared.dispatch.withdraw(&effects.gone);
+    shared.follow(effects, now);
     Ok(())
 }
 

@@ -19,7 +19,7 @@ pub struct Creation {
     /// How large the spec was.
     pub bytes: usize,
     /// The client's request id with the digest of the spec.
-    pub request: Option<(String, Vec<u8>)>,
+    pub request: Option<domain::Request>,
     /// Where the parameters do not match the schema of the type.
     pub unfit: Vec<Violation>,
 }
@@ -93,11 +93,11 @@ async fn refuse_unfit(
         return Ok(());
     }
     let requests = unfit.iter().filter_map(|one| one.request.as_ref());
-    let asked: Vec<_> = requests.map(|(id, _)| id.as_str()).collect();
+    let asked: Vec<_> = requests.map(|request| request.id.as_str()).collect();
     let known = made_by(queue, tenant, &asked).await?;
     let is_repeat = |one: &&&Creation| {
         let request = one.request.as_ref();
-        request.is_some_and(|(id, digest)| known.get(id) == Some(digest))
+        request.is_some_and(|request| known.get(&request.id) == Some(&request.digest))
     };
     let mut violations = Violations::new();
     for violation in unfit
@@ -120,7 +120,8 @@ async fn made_by(
         return Ok(HashMap::new());
     }
     let mut tx = queue.shared.database.tenant(tenant).await?;
-    let found = storage::find_requests(&mut tx, tenant, requests).await?;
+    let now = queue.shared.clock.now();
+    let found = storage::find_requests(&mut tx, tenant, requests, now).await?;
     tx.commit().await?;
     Ok(found)
 }
@@ -188,5 +189,7 @@ fn as_created(task: &NewTask) -> Task {
         error: None,
         progress: None,
         attempts: Vec::new(),
+        artifacts: Vec::new(),
+        children: domain::Children::default(),
     }
 }

@@ -9,7 +9,7 @@ use reeve_status::Fault;
 
 use super::bulk::{Skip, Tally};
 use super::create::creator;
-use super::events;
+use super::{events, settling};
 use crate::core::Shared;
 use crate::domain::{Discard, Task};
 use crate::{Error, Queue, storage};
@@ -102,8 +102,12 @@ async fn write(
     let told = tasks
         .iter()
         .map(|task| events::discarded(task, &discard, &actor));
-    shared.append(&mut tx, told.collect()).await?;
+    let mut told: Vec<_> = told.collect();
+    let discarded: Vec<_> = ids.iter().map(|id| (caller.tenant(), *id)).collect();
+    let mut effects = settling::after_discard(&mut tx, &discarded, discard.time).await?;
+    told.append(&mut effects.events);
+    shared.append(&mut tx, told).await?;
     tx.commit().await?;
-    shared.wake.notify();
+    shared.follow(effects, discard.time);
     Ok(())
 }

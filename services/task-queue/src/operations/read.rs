@@ -23,7 +23,9 @@ async fn try_get(queue: &Queue, tenant: TenantId, id: TaskId) -> Result<Task, Er
         let mut attempts = storage::attempts(&mut tx, tenant, id).await?;
         attempts.append(&mut task.attempts);
         task.attempts = attempts;
+        task.artifacts = storage::artifacts_of(&mut tx, tenant, id).await?;
     }
+    task.children = storage::children(&mut tx, tenant, id).await?;
     tx.commit().await?;
     Ok(task)
 }

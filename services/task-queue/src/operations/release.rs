@@ -23,5 +23,6 @@ pub async fn after_completion(
     if waiting.is_empty() {
         return Ok(Vec::new());
     }
+    let waiting: Vec<_> = waiting.iter().map(storage::Dependent::id).collect();
     storage::unblock(connection, &waiting, now).await
 }

@@ -6,7 +6,7 @@ use reeve_ids::TenantId;
 use reeve_status::Fault;
 
 use crate::Queue;
-use crate::domain::{LeaseToken, State, TaskError, Usage};
+use crate::domain::{Artifact, LeaseToken, State, TaskError, Usage};
 use crate::lanes::{AdvanceItem, Advanced, CompleteItem, End, EndedAs, Ender};
 use crate::storage::{self, Advance, Completion, Progress, Renewal, Renewed};
 
@@ -111,6 +111,7 @@ impl Report<'_> {
                 retryable,
                 retry_after,
                 usage,
+                artifacts,
             } = failure;
             self.end(
                 token,
@@ -119,6 +120,7 @@ impl Report<'_> {
                     retryable,
                     retry_after,
                     usage,
+                    artifacts,
                 },
             )
         };
@@ -211,4 +213,6 @@ pub struct Failure {
     pub retry_after: Option<TimeDelta>,
     /// What it consumed; nothing: what progress said.
     pub usage: Option<Vec<Usage>>,
+    /// What it made.
+    pub artifacts: Vec<Artifact>,
 }

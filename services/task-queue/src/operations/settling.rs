@@ -1,6 +1,6 @@
 //! Writing what the domain decided about locked runs, and what follows from it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use reeve_events::{Actor, NewEvent};
@@ -10,8 +10,10 @@ use sqlx::PgConnection;
 
 use super::events;
 use crate::dispatch::{Place, ReadyTask, charge};
-use crate::domain::{Admission, AttemptEnd, Cause, Settled, State, Usage, order_score, settle};
-use crate::storage::{self, Ending, LockedRow, Requeue};
+use crate::domain::{
+    Admission, Artifact, AttemptEnd, Cause, Follows, Settled, State, Usage, order_score, settle,
+};
+use crate::storage::{self, Dependent, Ending, LockedRow, Made, Requeue, Unblocked};
 use crate::{Error, NAME};
 
 /// What was decided about one locked run.
@@ -23,6 +25,8 @@ pub struct Decision {
     pub settled: Settled,
     /// What the attempt consumed, as its end reports it.
     pub usage: Option<Vec<Usage>>,
+    /// What the attempt made.
+    pub artifacts: Vec<Artifact>,
     /// Why it is cancelled, if it is.
     pub cancel_reason: Option<String>,
     /// Who caused it.
@@ -40,13 +44,27 @@ pub struct Effects {
     pub gone: Vec<(Place, TaskId)>,
     /// Work that counts for lines that take turns.
     pub charges: Vec<Charge>,
+    /// Of whose dependencies one more is met.
+    pub unblocked: Vec<Unblocked>,
     /// Whether a budget has to be asked.
     pub unadmitted: bool,
     /// Agents that lost a task to a cancellation or a lapse.
     pub bereft: Vec<(TenantId, Uuid)>,
 }
 
-/// Writes decisions, and cancels the tasks that waited for one that ended otherwise than hoped.
+impl Effects {
+    fn add(&mut self, more: Self) {
+        self.events.extend(more.events);
+        self.ready.extend(more.ready);
+        self.gone.extend(more.gone);
+        self.charges.extend(more.charges);
+        self.unblocked.extend(more.unblocked);
+        self.unadmitted |= more.unadmitted;
+        self.bereft.extend(more.bereft);
+    }
+}
+
+/// Writes decisions, and what follows for the tasks that waited for one that ended otherwise than hoped.
 ///
 /// # Errors
 /// When the database refuses, or a row is corrupt.
@@ -59,8 +77,30 @@ pub async fn write(
     let mut wave = decisions;
     while !wave.is_empty() {
         write_wave(connection, &wave, now, &mut effects).await?;
-        wave = orphans(connection, &wave, now).await?;
+        let ended = wave.iter().filter(|one| one.settled.state.is_ended());
+        let ended: Ended = ended
+            .map(|decision| (decision.task(), (decision.settled.state, false)))
+            .collect();
+        wave = followers(connection, &ended, now, &mut effects).await?;
     }
+    Ok(effects)
+}
+
+/// Writes what follows for those that wait for dead letters which were discarded.
+///
+/// # Errors
+/// When the database refuses, or a row is corrupt.
+pub async fn after_discard(
+    connection: &mut PgConnection,
+    discarded: &[(TenantId, TaskId)],
+    now: DateTime<Utc>,
+) -> Result<Effects, Error> {
+    let mut effects = Effects::default();
+    let of = |task: &(TenantId, TaskId)| (*task, (State::Failed, true));
+    let ended = discarded.iter().map(of).collect();
+    let orphans = followers(connection, &ended, now, &mut effects).await?;
+    let more = write(connection, orphans, now).await?;
+    effects.add(more);
     Ok(effects)
 }
 
@@ -112,6 +152,8 @@ async fn write_wave(
                 .push((TenantId::from_uuid(row.tenant_id), agent));
         }
     }
+    let made: Vec<_> = decisions.iter().map(Decision::made).collect();
+    storage::insert_artifacts(connection, &made, now).await?;
     storage::requeue(connection, &requeues, now).await?;
     storage::end(connection, &endings, now).await?;
     for requeue in &requeues {
@@ -124,38 +166,79 @@ async fn write_wave(
     Ok(())
 }
 
-/// Tasks that waited for one that ended and did not complete: they are cancelled.
-async fn orphans(
+/// Tasks that have ended, how, and whether they were discarded.
+type Ended = HashMap<(TenantId, TaskId), (State, bool)>;
+
+/// What follows for tasks that waited for some that ended and did not complete: some go on, some wait,
+/// and some are to be cancelled.
+async fn followers(
     connection: &mut PgConnection,
-    decisions: &[Decision],
+    ended: &Ended,
     now: DateTime<Utc>,
+    effects: &mut Effects,
 ) -> Result<Vec<Decision>, Error> {
-    let ended: Vec<_> = decisions
-        .iter()
-        .filter(|decision| decision.settled.state.is_ended())
-        .map(Decision::task)
-        .collect();
     if ended.is_empty() {
         return Ok(Vec::new());
     }
-    let waiting = storage::dependents(connection, &ended).await?;
-    if waiting.is_empty() {
+    let tasks: Vec<_> = ended.keys().copied().collect();
+    let dependents = storage::dependents(connection, &tasks).await?;
+    if dependents.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = storage::lock(connection, &waiting).await?;
+    let mut waiting: Vec<_> = dependents.iter().map(Dependent::id).collect();
+    waiting.sort_unstable();
+    waiting.dedup();
+    let mut rows = storage::lock(connection, &waiting).await?;
+    rows.retain(|row| row.state == State::Pending.number() && row.blocked_by > 0);
+    let policies: HashMap<_, _> = rows
+        .iter()
+        .map(|row| (row.id(), row.facts.details.dependency_policy()))
+        .collect();
+    let follows = |one: &Dependent| {
+        let (state, discarded) = ended.get(&(one.tenant_id, one.depends_on))?;
+        Some(policies.get(&one.id())?.follows(*state, *discarded))
+    };
+    let of = |what| {
+        let chosen = dependents
+            .iter()
+            .filter(move |one| follows(one) == Some(what));
+        chosen.copied().collect::<Vec<_>>()
+    };
+    let (met, cancelled) = (of(Follows::Met), of(Follows::Cancelled));
+    let cancelled: HashSet<_> = cancelled.iter().map(Dependent::id).collect();
+    go_on(connection, &met, now, effects).await?;
     rows.into_iter()
-        .filter(|row| row.state == State::Pending.number() && row.blocked_by > 0)
+        .filter(|row| cancelled.contains(&row.id()))
         .map(|row| {
             let settled = decide(&row, Cause::Cancel, now)?;
             Ok(Decision {
                 row,
                 settled,
                 usage: None,
+                artifacts: Vec::new(),
                 cancel_reason: Some("DEPENDENCY_FAILED".to_owned()),
                 actor: Actor::service(NAME),
             })
         })
         .collect()
+}
+
+/// Dependencies that count as met though they did not complete. A redrive changes nothing about that.
+async fn go_on(
+    connection: &mut PgConnection,
+    met: &[Dependent],
+    now: DateTime<Utc>,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    if met.is_empty() {
+        return Ok(());
+    }
+    storage::release(connection, met).await?;
+    let tasks: Vec<_> = met.iter().map(Dependent::id).collect();
+    effects
+        .unblocked
+        .extend(storage::unblock(connection, &tasks, now).await?);
+    Ok(())
 }
 
 /// Asks the domain, with fresh randomness for a backoff.
@@ -170,10 +253,17 @@ pub fn decide(row: &LockedRow, cause: Cause, now: DateTime<Utc>) -> Result<Settl
 
 impl Decision {
     fn task(&self) -> (TenantId, TaskId) {
-        (
-            TenantId::from_uuid(self.row.tenant_id),
-            TaskId::from_uuid(self.row.task_id),
-        )
+        self.row.id()
+    }
+
+    fn made(&self) -> Made<'_> {
+        let (tenant_id, task_id) = self.task();
+        Made {
+            tenant_id,
+            task_id,
+            attempt: self.row.attempt,
+            artifacts: &self.artifacts,
+        }
     }
 
     /// Whether an attempt ends without a word on what it consumed.

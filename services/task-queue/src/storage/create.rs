@@ -24,7 +24,8 @@ pub struct Claimed {
     pub digest: Vec<u8>,
 }
 
-/// Claims the request ids of those tasks that have one; answers for those that were claimed before,
+/// Claims the request ids of those tasks that have one; answers for those that were claimed before and
+/// are not free again,
 /// with their index in `tasks`.
 ///
 /// # Errors
@@ -32,6 +33,7 @@ pub struct Claimed {
 pub async fn claim_requests(
     connection: &mut PgConnection,
     tasks: &[&NewTask],
+    now: DateTime<Utc>,
 ) -> Result<Vec<(usize, Claimed)>, Error> {
     let asked: Vec<_> = tasks
         .iter()
@@ -41,31 +43,44 @@ pub async fn claim_requests(
     if asked.is_empty() {
         return Ok(Vec::new());
     }
+    // Of those that are twice in this flush, the first.
+    let mut seen = HashSet::new();
+    let first: Vec<_> = asked
+        .iter()
+        .filter(|(_, task, request)| seen.insert((task.tenant_id, &request.id)))
+        .collect();
     let won: Vec<Uuid> = sqlx::query_scalar(include_str!("queries/task_request/claim.sql"))
         .bind(
-            asked
+            first
                 .iter()
                 .map(|(_, task, _)| task.tenant_id.uuid())
                 .collect::<Vec<_>>(),
         )
         .bind(
-            asked
+            first
                 .iter()
-                .map(|(_, _, (id, _))| id.as_str())
+                .map(|(_, _, request)| request.id.as_str())
                 .collect::<Vec<_>>(),
         )
         .bind(
-            asked
+            first
                 .iter()
                 .map(|(_, task, _)| task.id.uuid())
                 .collect::<Vec<_>>(),
         )
         .bind(
-            asked
+            first
                 .iter()
-                .map(|(_, _, (_, digest))| digest.as_slice())
+                .map(|(_, _, request)| request.digest.as_slice())
                 .collect::<Vec<_>>(),
         )
+        .bind(
+            first
+                .iter()
+                .map(|(_, task, request)| request.window.map(|window| task.create_time + window))
+                .collect::<Vec<_>>(),
+        )
+        .bind(now)
         .fetch_all(&mut *connection)
         .await?;
     if won.len() == asked.len() {
@@ -84,9 +99,10 @@ pub async fn claim_requests(
         )
         .bind(
             lost.iter()
-                .map(|(_, _, (id, _))| id.as_str())
+                .map(|(_, _, request)| request.id.as_str())
                 .collect::<Vec<_>>(),
         )
+        .bind(now)
         .fetch_all(connection)
         .await?;
     let index = |position: i64| {
@@ -108,10 +124,12 @@ pub async fn find_requests(
     connection: &mut PgConnection,
     tenant: TenantId,
     requests: &[&str],
+    now: DateTime<Utc>,
 ) -> Result<HashMap<String, Vec<u8>>, Error> {
     let found: Vec<Claimed> = sqlx::query_as(include_str!("queries/task_request/find.sql"))
         .bind(vec![tenant.uuid(); requests.len()])
         .bind(requests)
+        .bind(now)
         .fetch_all(connection)
         .await?;
     let request = |position: i64| {
@@ -133,8 +151,8 @@ pub async fn unclaim_requests(
     tasks: &[&NewTask],
 ) -> Result<(), Error> {
     let claimed = tasks.iter().filter_map(|task| {
-        let (request_id, _) = task.request.as_ref()?;
-        Some((task.tenant_id.uuid(), request_id.as_str(), task.id.uuid()))
+        let request = task.request.as_ref()?;
+        Some((task.tenant_id.uuid(), request.id.as_str(), task.id.uuid()))
     });
     let claimed: Vec<_> = claimed.collect();
     if claimed.is_empty() {

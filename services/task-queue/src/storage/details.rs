@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reeve_ids::{BudgetId, TaskId};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{self, RetryPolicy, Timeouts};
+use crate::domain::{self, DependencyPolicy, RetryPolicy, Timeouts};
 
 /// `task.details`. Fields at their default are left out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct Details {
     pub origin_attempt: i32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<TaskId>,
+    /// Left out for the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dependency_policy: Option<i16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_time: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,6 +102,8 @@ impl From<&domain::NewTask> for Details {
                 .unwrap_or_default(),
             origin_attempt: spec.origin.as_ref().map_or(0, |origin| origin.attempt),
             depends_on: spec.depends_on.clone(),
+            dependency_policy: (spec.dependency_policy != DependencyPolicy::default())
+                .then(|| spec.dependency_policy.number()),
             schedule_time: spec.schedule_time,
             retry: (spec.retry != RetryPolicy::default()).then(|| Retry {
                 attempts: spec.retry.max_attempts,
@@ -154,6 +159,15 @@ impl Details {
             start_to_close: span(self.timeouts.close_ms),
             heartbeat: span(self.timeouts.heartbeat_ms),
         }
+    }
+
+    /// What happens when a dependency ends otherwise than completed. One that only a newer version
+    /// knows is the cautious one.
+    pub fn dependency_policy(&self) -> DependencyPolicy {
+        let policy = self.dependency_policy;
+        policy
+            .and_then(DependencyPolicy::from_number)
+            .unwrap_or_default()
     }
 
     /// What pays for the task.

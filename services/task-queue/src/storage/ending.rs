@@ -12,7 +12,9 @@ use sqlx::types::Json as Stored;
 use super::dependencies::columns;
 use super::rows::{CompletedRow, EndedRow, LockedRow, OutcomeRow, PlaceRow, ReadyRow};
 use crate::Error;
-use crate::domain::{Admission, LeaseToken, Settled, State, Task, TaskError, Usage, completable};
+use crate::domain::{
+    Admission, Artifact, LeaseToken, Settled, State, Task, TaskError, Usage, completable,
+};
 
 /// A task that its holder completes.
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ pub struct Completion {
     pub message: String,
     /// What it consumed; nothing: what progress said.
     pub usage: Option<Vec<Usage>>,
+    /// What it made.
+    pub artifacts: Vec<Artifact>,
     /// How large the report was.
     pub bytes: usize,
 }

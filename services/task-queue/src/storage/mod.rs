@@ -1,6 +1,7 @@
 //! The schema `task_queue`. Functions take the connection of whoever runs the transaction; each
 //! statement names the tenants that it concerns.
 
+mod artifacts;
 mod brakes;
 mod bulk;
 mod create;
@@ -22,13 +23,14 @@ use std::sync::LazyLock;
 use reeve_postgres::Schema;
 use reeve_postgres::sqlx::migrate::Migrator;
 
+pub use artifacts::{Made, artifacts_of, insert_artifacts};
 pub use brakes::{
     FiguresRow, GRANTS, braked, count_brakes, figures, get_brake, insert_brake, list_brakes,
     lock_key, released, remove_brake, wait_for_grants,
 };
 pub use bulk::{Kind, choose, count, insert_discards, lock_outcomes, request_cancel};
 pub use create::{claim_requests, existing_tasks, find_requests, insert_tasks, unclaim_requests};
-pub use dependencies::{dependents, end_states, hold_dependencies, unblock};
+pub use dependencies::{Dependent, dependents, end_states, hold_dependencies, release, unblock};
 pub use details::Details;
 pub use ending::{
     Completion, Ending, Requeue, complete, end, ended_attempts, lock, progress_usage,
@@ -38,7 +40,7 @@ pub use lease::{
     Advance, GrantAsk, Leased, Progress, Renewal, Renewed, advance, grant, passed_over, pick,
     put_progress, renew, standing_of,
 };
-pub use read::{Filter, attempts, get, get_readable, list};
+pub use read::{Filter, attempts, children, get, get_readable, list};
 pub use rows::{
     AdvancedRow, CompletedRow, EndedRow, Facts, LockedRow, PassedRow, PlaceRow, ReadyRow, priority,
     state,

@@ -11,7 +11,7 @@ use sqlx::{FromRow as _, PgConnection, Row as _};
 
 use super::rows::{AttemptRow, TaskRow};
 use crate::Error;
-use crate::domain::{Attempt, Task};
+use crate::domain::{Attempt, Children, Task};
 
 /// Chooses tasks; what is empty or `None` chooses all. Serialized, it binds page tokens.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -143,6 +143,27 @@ pub async fn attempts(
         .fetch_all(connection)
         .await?;
     rows.into_iter().map(|row| row.into_attempt(task)).collect()
+}
+
+/// How many children a task has in each state.
+///
+/// # Errors
+/// When the database refuses, or a row is corrupt.
+pub async fn children(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    task: TaskId,
+) -> Result<Children, Error> {
+    let rows: Vec<(i16, i32)> = sqlx::query_as(include_str!("queries/task/children.sql"))
+        .bind(tenant.uuid())
+        .bind(task.uuid())
+        .fetch_all(connection)
+        .await?;
+    let mut children = Children::default();
+    for (number, tasks) in rows {
+        children.add(super::state(task.uuid(), number)?, tasks);
+    }
+    Ok(children)
 }
 
 /// Rows of a list.

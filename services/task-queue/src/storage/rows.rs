@@ -11,8 +11,8 @@ use sqlx::types::Json as Stored;
 use super::Details;
 use crate::Error;
 use crate::domain::{
-    Actor, Admission, Attempt, AttemptEnd, Discard, LeaseToken, Origin, Priority, Progress, Spec,
-    Standing, State, Task, TaskError, Usage,
+    Actor, Admission, Attempt, AttemptEnd, Children, Discard, LeaseToken, Origin, Priority,
+    Progress, Spec, Standing, State, Task, TaskError, Usage,
 };
 
 /// What a task's events say of its spec.
@@ -278,6 +278,16 @@ pub fn attempt_end(task_id: Uuid, number: i16) -> Result<AttemptEnd, Error> {
     AttemptEnd::from_number(number).ok_or_else(|| corrupt(task_id, "attempt_end", number))
 }
 
+impl LockedRow {
+    /// The task with its owner.
+    pub fn id(&self) -> (TenantId, TaskId) {
+        (
+            TenantId::from_uuid(self.tenant_id),
+            TaskId::from_uuid(self.task_id),
+        )
+    }
+}
+
 impl EndedRow {
     /// Whether the attempt is that of the token.
     pub fn is_of(&self, tenant: TenantId, token: LeaseToken) -> bool {
@@ -310,6 +320,7 @@ impl SpecRow {
             budget: details.budget(),
             description: details.description.clone(),
             depends_on: details.depends_on.clone(),
+            dependency_policy: details.dependency_policy(),
             schedule_time: details.schedule_time,
             origin,
             kind: self.facts.kind,
@@ -369,6 +380,8 @@ fn assemble(spec: SpecRow, stand: StandRow) -> Result<Task, Error> {
         error: None,
         progress: None,
         attempts: Vec::new(),
+        artifacts: Vec::new(),
+        children: Children::default(),
         spec: spec.into_spec()?,
     })
 }

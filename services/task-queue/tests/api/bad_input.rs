@@ -22,6 +22,7 @@ fn wrong() -> proto::TaskSpec {
         project_id: "p".to_owned(),
         parent_task_id: "q".to_owned(),
         depends_on: vec!["r".to_owned()],
+        dependency_failure_policy: 4,
         origin: Some(proto::TaskOrigin {
             attempt: -1,
             ..Default::default()
@@ -62,6 +63,7 @@ async fn a_create_names_every_wrong_field() {
     let request = proto::CreateTaskRequest {
         spec: Some(wrong()),
         request_id: "x".repeat(129),
+        ..Default::default()
     };
     let answer = world.tasks().create_task(world.ask(request)).await;
     let fault = refused(answer, Code::InvalidArgument, Reason::ValidationFailed);
@@ -72,6 +74,7 @@ async fn a_create_names_every_wrong_field() {
         "spec.budget_id",
         "spec.capability",
         "spec.concurrency_keys[0]",
+        "spec.dependency_failure_policy",
         "spec.depends_on[0]",
         "spec.description",
         "spec.fairness.key",
@@ -140,10 +143,12 @@ async fn a_batch_with_one_wrong_task_creates_none() {
     let right = proto::CreateTaskRequest {
         spec: Some(spec("lint")),
         request_id: "same".into(),
+        ..Default::default()
     };
     let wrong = proto::CreateTaskRequest {
         spec: Some(spec("")),
         request_id: "same".into(),
+        ..Default::default()
     };
     let absent = proto::CreateTaskRequest {
         spec: Some(proto::TaskSpec {
@@ -390,6 +395,7 @@ async fn a_result_is_bounded_and_its_refusal_leaves_the_lease() {
         result: reeve_wellknown::struct_from_json(json!({ "text": "x".repeat(1_024 * 1_024) })),
         message: "x".repeat(1_025),
         usage: vec![proto::Usage::default(); 33],
+        ..Default::default()
     };
     let answer = world.work().complete_task(world.ask(complete)).await;
     let fault = refused(answer, Code::InvalidArgument, Reason::ValidationFailed);

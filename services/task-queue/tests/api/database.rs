@@ -117,6 +117,7 @@ async fn row_level_security_hides_other_tenants_in_every_table() {
     let request = CreateTaskRequest {
         spec: Some(spec("build")),
         request_id: "one".to_owned(),
+        ..Default::default()
     };
     let created = world.tasks().create_task(world.ask(request)).await;
     let created = created.expect("it is created").into_inner().task;
@@ -131,6 +132,7 @@ async fn row_level_security_hides_other_tenants_in_every_table() {
     world.create_type(kind).await.expect("it is created");
     world.pause("night", "").await;
     world.fills_every_table_of_limits().await;
+    world.makes_something().await;
     let careless = world.agent(&["once"]);
     let dead = world.dead_letters(careless, "once", 1).await;
     world.discard(&dead[0], "").await.expect("it is discarded");

@@ -15,6 +15,7 @@ fn request(id: &str, title: &str) -> proto::CreateTaskRequest {
     proto::CreateTaskRequest {
         spec: Some(spec),
         request_id: id.to_owned(),
+        ..Default::default()
     }
 }
 
@@ -111,6 +112,7 @@ async fn a_refused_create_spoils_no_other_and_gives_its_request_id_back() {
                 ..spec("lint")
             }),
             request_id,
+            ..Default::default()
         };
         let (mut tasks, request) = (world.tasks(), world.ask(request));
         async move { tasks.create_task(request).await }

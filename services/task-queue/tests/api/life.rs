@@ -60,6 +60,7 @@ async fn a_task_is_created_leased_started_and_completed() {
             duration: Some(seconds(3)),
             ..Default::default()
         }],
+        ..Default::default()
     };
     world
         .work()

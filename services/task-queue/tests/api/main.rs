@@ -27,6 +27,7 @@ mod outage;
 mod peers;
 mod queues;
 mod redis_loss;
+mod relations;
 mod replicas;
 mod retries;
 mod scaler;

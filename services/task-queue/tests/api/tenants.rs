@@ -95,6 +95,7 @@ async fn tenants_may_use_the_same_request_id() {
     let request = || proto::CreateTaskRequest {
         spec: Some(spec("lint")),
         request_id: "r".to_owned(),
+        ..Default::default()
     };
     let ours = world
         .tasks()

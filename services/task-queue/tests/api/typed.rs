@@ -23,6 +23,7 @@ fn creation(spec: TaskSpec, request_id: &str) -> proto::CreateTaskRequest {
     proto::CreateTaskRequest {
         spec: Some(spec),
         request_id: request_id.to_owned(),
+        ..Default::default()
     }
 }
 

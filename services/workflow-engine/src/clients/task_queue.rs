@@ -62,6 +62,7 @@ impl TaskQueue {
         let request = CreateTaskRequest {
             spec: Some(spec(key, order)),
             request_id: format!("{}/{}/{}", key.execution, key.step_id, key.attempt),
+            ..CreateTaskRequest::default()
         };
         let response = self
             .peer

@@ -223,7 +223,7 @@ struct Cancelled {
 
 impl Cancelled {
     fn announce(self, shared: &Shared) {
-        shared.dispatch.withdraw(&self.effects.gone);
+        shared.follow(self.effects, shared.clock.now());
         for (tenant, agent) in self.holders {
             shared.wakeups.publish(&Shared::agent_topic(tenant, agent));
         }
@@ -259,6 +259,7 @@ async fn cancel_before(
                 settled: settling::decide(&row, Cause::Cancel, now)?,
                 row,
                 usage: None,
+                artifacts: Vec::new(),
                 cancel_reason: Some(OVERLAP.to_owned()),
                 actor: by.actor.clone(),
             });
