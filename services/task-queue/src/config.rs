@@ -26,7 +26,7 @@ pub struct Config {
 /// `[queue]`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct QueueConfig {
-    /// Calls that may wait in a lane.
+    /// Calls of one tenant that may wait in a lane while nobody else's do.
     pub lane_waiting: usize,
     /// Tasks that one flush writes.
     pub flush_tasks: usize,

@@ -41,6 +41,10 @@ impl Flush for AdvanceFlush {
     type Output = Advanced;
     const NAME: &'static str = "advance";
 
+    fn tenant(item: &AdvanceItem) -> TenantId {
+        item.advance.tenant_id
+    }
+
     fn weight(item: &AdvanceItem) -> usize {
         super::by_bytes(item.progress.as_ref().map_or(0, |report| report.bytes))
     }

@@ -33,6 +33,10 @@ impl Flush for CompleteFlush {
     type Output = ();
     const NAME: &'static str = "complete";
 
+    fn tenant(item: &CompleteItem) -> TenantId {
+        item.completion.tenant_id
+    }
+
     fn weight(item: &CompleteItem) -> usize {
         super::by_bytes(item.completion.bytes)
     }

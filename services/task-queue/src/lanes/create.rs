@@ -50,6 +50,14 @@ impl Flush for CreateFlush {
     type Output = Vec<Created>;
     const NAME: &'static str = "create";
 
+    fn tenant(group: &CreateGroup) -> TenantId {
+        let nobody = || TenantId::from_uuid(reeve_ids::Uuid::nil());
+        group
+            .tasks
+            .first()
+            .map_or_else(nobody, |task| task.tenant_id)
+    }
+
     fn weight(group: &CreateGroup) -> usize {
         group
             .tasks

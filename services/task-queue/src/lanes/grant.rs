@@ -56,6 +56,10 @@ impl Flush for GrantFlush {
     type Output = Granted;
     const NAME: &'static str = "grant";
 
+    fn tenant(item: &GrantItem) -> TenantId {
+        item.tenant_id
+    }
+
     fn weight(item: &GrantItem) -> usize {
         item.task_ids.len()
     }

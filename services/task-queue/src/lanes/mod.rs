@@ -3,13 +3,14 @@
 //! is no timer: while one flush runs, the next batch gathers, so an idle lane adds no delay and a
 //! busy one shares its commits by itself.
 //!
-//! A batch that fails is split until the item at fault fails alone. Lanes see all tenants, so every
+//! Tenants take turns (`inbox.rs`). A batch that fails is split until the item at fault fails alone. Lanes see all tenants, so every
 //! statement names the tenant of every item.
 
 mod advance;
 mod complete;
 mod create;
 mod grant;
+mod inbox;
 mod leases;
 mod renew;
 mod settle;
@@ -17,8 +18,10 @@ mod settle;
 use std::future::Future;
 use std::sync::Arc;
 
+use inbox::{Inbox, Refused};
+use reeve_ids::TenantId;
 use reeve_status::Fault;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::Error;
 
@@ -41,6 +44,9 @@ pub trait Flush: Send + Sync + 'static {
     type Output: Send + 'static;
     /// The lane's name.
     const NAME: &'static str;
+
+    /// Whose work it is. What one caller hands in takes the turn of its first item's tenant.
+    fn tenant(item: &Self::Item) -> TenantId;
 
     /// How much of a flush an item takes.
     fn weight(_item: &Self::Item) -> usize {
@@ -68,13 +74,24 @@ struct Job<F: Flush> {
 
 /// The door to a lane. Clones share it; the flusher ends with the last one.
 pub struct Lane<F: Flush> {
-    jobs: mpsc::Sender<Job<F>>,
+    door: Arc<Door<F>>,
+}
+
+/// Closes the inbox when nobody can hand in anything any more.
+struct Door<F: Flush> {
+    inbox: Arc<Inbox<Job<F>>>,
+}
+
+impl<F: Flush> Drop for Door<F> {
+    fn drop(&mut self) {
+        self.inbox.close();
+    }
 }
 
 impl<F: Flush> Clone for Lane<F> {
     fn clone(&self) -> Self {
         Self {
-            jobs: self.jobs.clone(),
+            door: Arc::clone(&self.door),
         }
     }
 }
@@ -88,7 +105,7 @@ impl<F: Flush> std::fmt::Debug for Lane<F> {
 /// How much a lane takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Capacity {
-    /// Jobs that wait; one more is refused.
+    /// Jobs of one tenant that wait while nobody else's do; one more is refused.
     pub waiting: usize,
     /// Weight that one flush takes.
     pub flush: usize,
@@ -97,9 +114,12 @@ pub struct Capacity {
 impl<F: Flush> Lane<F> {
     /// Starts the flusher.
     pub fn start(flush: F, capacity: Capacity) -> Self {
-        let (jobs, inbox) = mpsc::channel(capacity.waiting);
-        reeve_runtime::spawn(F::NAME, run(Arc::new(flush), inbox, capacity.flush));
-        Self { jobs }
+        let inbox = Arc::new(Inbox::new(capacity.waiting));
+        let run = run(Arc::new(flush), Arc::clone(&inbox), capacity.flush);
+        reeve_runtime::spawn(F::NAME, run);
+        Self {
+            door: Arc::new(Door { inbox }),
+        }
     }
 
     /// Hands in several items and waits until they are written; they may share a flush with others
@@ -108,18 +128,16 @@ impl<F: Flush> Lane<F> {
     /// # Errors
     /// RESOURCE_EXHAUSTED when the lane is full, UNAVAILABLE when it has stopped.
     pub async fn submit_all(&self, items: Vec<F::Item>) -> Result<Answers<F::Output>, Fault> {
-        if items.is_empty() {
+        let Some(tenant) = items.first().map(F::tenant) else {
             return Ok(Vec::new());
-        }
+        };
         let (reply, answers) = oneshot::channel();
-        self.jobs
-            .try_send(Job { items, reply })
-            .map_err(|refused| match refused {
-                mpsc::error::TrySendError::Full(_) => {
-                    Fault::from(Error::LaneFull { lane: F::NAME })
-                }
-                mpsc::error::TrySendError::Closed(_) => Fault::from(Error::Draining),
-            })?;
+        let job = Job { items, reply };
+        let pushed = self.door.inbox.push(tenant, job);
+        pushed.map_err(|refused| match refused {
+            Refused::Full => Fault::from(Error::LaneFull { lane: F::NAME }),
+            Refused::Closed => Fault::from(Error::Draining),
+        })?;
         answers.await.map_err(|_| Fault::from(Error::Draining))
     }
 
@@ -136,12 +154,12 @@ impl<F: Flush> Lane<F> {
     }
 }
 
-async fn run<F: Flush>(flush: Arc<F>, mut inbox: mpsc::Receiver<Job<F>>, most: usize) {
-    while let Some(first) = inbox.recv().await {
+async fn run<F: Flush>(flush: Arc<F>, inbox: Arc<Inbox<Job<F>>>, most: usize) {
+    while let Some(first) = inbox.next().await {
         let mut weight = weigh::<F>(&first.items);
         let mut jobs = vec![first];
         while weight < most {
-            let Ok(job) = inbox.try_recv() else { break };
+            let Some(job) = inbox.take() else { break };
             weight += weigh::<F>(&job.items);
             jobs.push(job);
         }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use reeve_ids::TenantId;
+
 use super::Flush;
 use crate::Error;
 use crate::core::Shared;
@@ -18,6 +20,10 @@ impl Flush for RenewFlush {
     /// Nothing when the lease is lost.
     type Output = Option<Renewed>;
     const NAME: &'static str = "renew";
+
+    fn tenant(item: &Renewal) -> TenantId {
+        item.tenant_id
+    }
 
     async fn flush(&self, items: &[Renewal]) -> Result<Vec<Result<Option<Renewed>, Error>>, Error> {
         let mut sorted = items.to_vec();

@@ -84,6 +84,10 @@ impl Flush for SettleFlush {
     type Output = Option<EndedAs>;
     const NAME: &'static str = "settle";
 
+    fn tenant(item: &End) -> TenantId {
+        item.tenant_id
+    }
+
     async fn flush(&self, items: &[End]) -> Result<Vec<Result<Option<EndedAs>, Error>>, Error> {
         let now = self.shared.clock.now();
         let mut tasks: Vec<_> = items

@@ -145,10 +145,7 @@ async fn who_waits_in_vain_is_cancelled_with_those_that_wait_for_it() {
         .create(after(&waiting, DependencyFailurePolicy::Proceed))
         .await;
     let second = world.agent(&["second"]);
-    world
-        .discard(&dead.id, "")
-        .await
-        .expect("it is dead");
+    world.discard(&dead.id, "").await.expect("it is dead");
     for task in [&waiting, &next] {
         let task = world.reaches(&task.id, TaskState::Cancelled).await;
         assert_eq!(task.cancel_reason, "DEPENDENCY_FAILED");
