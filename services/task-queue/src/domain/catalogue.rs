@@ -86,6 +86,19 @@ impl Catalogue {
         BUILT_IN.get(name).or_else(|| self.own.get(name))
     }
 
+    /// A type from which an unknown name differs by upper and lower case alone: it is meant, and its
+    /// schema must not be passed by.
+    pub fn resembling(&self, name: &str) -> Option<&str> {
+        if self.find(name).is_some() {
+            return None;
+        }
+        let lower = name.to_ascii_lowercase();
+        let own = self.own.keys();
+        let similar = || own.clone().find(|own| own.eq_ignore_ascii_case(name));
+        let known = BUILT_IN.get(&*lower).map(|entry| &entry.kind.name);
+        known.or_else(similar).map(String::as_str)
+    }
+
     /// About how many bytes it takes.
     pub fn weight(&self) -> usize {
         let each = self.own.values().map(|entry| {

@@ -50,7 +50,7 @@ pub fn bulk(
         format!("must be from 0 to {MOST}"),
     );
     v.finish()?;
-    let after = page::decode::<TaskId>(&scope.continuation, &filter)?;
+    let after = page::decode::<TaskId>(&scope.continuation, &(verb, &filter))?;
     Ok(BulkAsk {
         filter,
         reason,

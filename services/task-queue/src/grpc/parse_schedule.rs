@@ -215,6 +215,8 @@ fn draft(
     v.check(legal, "catch_up_limit", "must be from 1 to 100");
     let missed = missed(v, schedule.missed_run_policy);
     let overlap = overlap(v, schedule.overlap_policy);
+    let parent = schedule.task.as_ref();
+    let parent = parent.and_then(|task| task.parent_task_id.parse().ok());
     let template = template(v, schedule.task, asked);
     Some(Draft {
         name: schedule.name,
@@ -228,6 +230,7 @@ fn draft(
             overlap: overlap?,
         },
         template: template?,
+        parent_task_id: parent,
     })
 }
 

@@ -3,7 +3,7 @@
 use reeve_contracts::task::v1 as proto;
 use reeve_postgres::page;
 
-use crate::operations::{BulkAsk, Tally};
+use crate::operations::{BulkAsk, Tally, Verb};
 
 /// Tasks that were left as they are.
 pub fn skipped(tally: &Tally) -> Vec<proto::SkippedTasks> {
@@ -17,8 +17,8 @@ pub fn skipped(tally: &Tally) -> Vec<proto::SkippedTasks> {
 }
 
 /// Where the next call goes on.
-pub fn continuation(tally: &Tally, ask: &BulkAsk) -> String {
+pub fn continuation(verb: Verb, tally: &Tally, ask: &BulkAsk) -> String {
     let next = tally.next.as_ref();
-    next.map(|id| page::encode(id, &ask.filter))
+    next.map(|id| page::encode(id, &(verb, &ask.filter)))
         .unwrap_or_default()
 }

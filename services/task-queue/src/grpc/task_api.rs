@@ -277,7 +277,7 @@ impl TaskService for TaskApi {
             cancelled_count: tally.changed,
             requested_count: tally.asked,
             skipped: render_bulk::skipped(&tally),
-            continuation: render_bulk::continuation(&tally, &ask),
+            continuation: render_bulk::continuation(Verb::Cancel, &tally, &ask),
         }))
     }
 
@@ -294,7 +294,7 @@ impl TaskService for TaskApi {
             matched_count: tally.matched,
             redriven_count: tally.changed,
             skipped: render_bulk::skipped(&tally),
-            continuation: render_bulk::continuation(&tally, &ask),
+            continuation: render_bulk::continuation(Verb::Redrive, &tally, &ask),
         }))
     }
 
@@ -328,7 +328,7 @@ impl TaskService for TaskApi {
             matched_count: tally.matched,
             discarded_count: tally.changed,
             skipped: render_bulk::skipped(&tally),
-            continuation: render_bulk::continuation(&tally, &ask),
+            continuation: render_bulk::continuation(Verb::Discard, &tally, &ask),
         }))
     }
 }

@@ -25,6 +25,12 @@ pub fn complete(
     place: &str,
     steps: &mut usize,
 ) -> Vec<Violation> {
+    if let Some(known) = types.resembling(&spec.kind) {
+        return vec![Violation {
+            field: format!("{place}type"),
+            description: format!("differs from {known} only by upper and lower case"),
+        }];
+    }
     let checked = types.complete(spec, given.capability);
     *steps += checked.steps;
     // What could not even be read is named already.

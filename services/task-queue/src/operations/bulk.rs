@@ -9,6 +9,7 @@ use reeve_auth::Caller;
 use reeve_ids::{TaskId, TenantId};
 use reeve_runtime::CallContext;
 use reeve_status::Fault;
+use serde::Serialize;
 
 use super::bulk_cancel::cancel_all;
 use super::discard::discard_all;
@@ -103,7 +104,7 @@ impl Tally {
 }
 
 /// What is done to each task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Verb {
     /// It is cancelled.
     Cancel,

@@ -186,6 +186,9 @@ async fn a_call_does_what_it_may_and_the_next_goes_on() {
     assert_eq!(first.cancelled_count, 10);
     let other = world.bulk_cancel(of_type("build"), at_most(10, &first.continuation));
     refused(other.await, Code::InvalidArgument, Reason::PageTokenInvalid);
+    // Nor does another verb go on from it.
+    let other = world.redrive(of_type("lint"), at_most(10, &first.continuation));
+    refused(other.await, Code::InvalidArgument, Reason::PageTokenInvalid);
     let (mut left, mut token) = (0, first.continuation);
     while !token.is_empty() {
         let next = world

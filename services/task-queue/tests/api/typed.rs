@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use reeve_contracts::task::v1::task_service_client::TaskServiceClient;
 use reeve_contracts::task::v1::{self as proto, Task, TaskSpec, TaskType};
-use reeve_status::Fault;
+use reeve_status::{Code, Fault, Reason};
 use reeve_task_queue::TaskQueue;
 use reeve_testkit::{authorize, eventually};
 use serde_json::{Value as Json, json};
@@ -347,4 +347,21 @@ async fn a_change_that_nobody_was_woken_for_is_noticed_when_the_memory_has_passe
         .expect("deleted");
     world.clock.advance(TimeDelta::seconds(31));
     world.create(spec("ship")).await;
+}
+
+#[tokio::test]
+async fn a_known_type_in_another_spelling_is_refused() {
+    let world = World::start().await;
+    let own = type_of("ship", serde_json::json!({}));
+    world.create_type(own).await.expect("it is created");
+    for (kind, known) in [("Generate_Code", "generate_code"), ("SHIP", "ship")] {
+        let answer = world.try_create(spec(kind), "").await;
+        let fault = refused(answer, Code::InvalidArgument, Reason::ValidationFailed);
+        let expected = format!("differs from {known} only by upper and lower case");
+        assert_eq!(whats_said(&fault), [("spec.type", expected.as_str())]);
+    }
+    world
+        .try_create(spec("Nobody_Knows"), "")
+        .await
+        .expect("it is free");
 }

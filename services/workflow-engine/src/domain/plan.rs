@@ -38,7 +38,7 @@ impl Plan {
         if bounds::is_too_large(&definition, &mut defects) {
             return Err(defects.in_order(&definition));
         }
-        Self::build(definition, defects)
+        Self::build(definition, defects, Schema::compile_within_limits)
     }
 
     /// Compiles a definition that was published. Bounds that were narrowed since do not apply to it:
@@ -47,7 +47,7 @@ impl Plan {
     /// # Errors
     /// Why it cannot be executed any more.
     pub fn of_published(definition: Definition) -> Result<Self, Vec<Defect>> {
-        Self::build(definition, Defects::default())
+        Self::build(definition, Defects::default(), Schema::compile)
     }
 
     /// A definition that cannot be executed any more: only the names of its steps.
@@ -61,7 +61,11 @@ impl Plan {
         }
     }
 
-    fn build(definition: Definition, mut defects: Defects) -> Result<Self, Vec<Defect>> {
+    fn build(
+        definition: Definition,
+        mut defects: Defects,
+        compile: impl Fn(&serde_json::Value) -> Result<Schema, Vec<Mismatch>>,
+    ) -> Result<Self, Vec<Defect>> {
         let graph = Graph::build(&definition, &mut defects);
         let mut compiler = Compiler::new(&definition, &graph, &mut defects);
         let programs = (0..definition.steps.len())
@@ -71,7 +75,7 @@ impl Plan {
         let schema = definition
             .input_schema
             .as_ref()
-            .map(Schema::compile)
+            .map(compile)
             .and_then(|compiled| {
                 let note = |faults: Vec<Mismatch>| {
                     for fault in faults {

@@ -5,7 +5,7 @@ use reeve_ids::ScheduleId;
 use reeve_status::{Code, Fault, Reason};
 use serde_json::json;
 
-use super::{Draft, events, name_taken, no_schedule};
+use super::{Draft, check_parent, events, name_taken, no_schedule};
 use crate::domain::Schedule;
 use crate::operations::creator;
 use crate::{Error, Queue, storage};
@@ -52,6 +52,7 @@ async fn attempt(
     if count >= MOST {
         return Err(full(caller).into());
     }
+    check_parent(&mut tx, tenant, &draft).await?;
     let schedule = fresh(queue, caller, draft);
     let inserted = storage::schedules::insert(&mut tx, &schedule, request.as_ref()).await;
     inserted.map_err(|error| name_taken(error, &schedule.name))?;

@@ -12,9 +12,9 @@ mod update;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reeve_auth::Caller;
-use reeve_ids::{ScheduleId, TenantId};
+use reeve_ids::{ScheduleId, TaskId, TenantId};
 use reeve_postgres::Tx;
-use reeve_status::Fault;
+use reeve_status::{Fault, Violations};
 use serde_json::Value as Json;
 use sqlx::PgConnection;
 
@@ -50,6 +50,24 @@ pub struct Draft {
     pub policies: Policies,
     /// What is created.
     pub template: Template,
+    /// What it is to be a part of.
+    pub parent_task_id: Option<TaskId>,
+}
+
+/// Refuses a parent that does not exist: every run would fail.
+async fn check_parent(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    draft: &Draft,
+) -> Result<(), Error> {
+    let Some(parent) = draft.parent_task_id else {
+        return Ok(());
+    };
+    let found = storage::existing_tasks(connection, &[(tenant, parent)]).await?;
+    let mut v = Violations::new();
+    let field = "schedule.task.parent_task_id";
+    v.check(!found.is_empty(), field, "there is no such task");
+    Ok(v.finish()?)
 }
 
 fn no_schedule(id: ScheduleId) -> Error {

@@ -5,7 +5,7 @@ use reeve_ids::ScheduleId;
 use reeve_status::Fault;
 use serde_json::json;
 
-use super::{Draft, finish, lock};
+use super::{Draft, check_parent, finish, lock};
 use crate::Queue;
 use crate::core::Shared;
 use crate::domain::Schedule;
@@ -26,6 +26,7 @@ pub async fn update(
         let mut tx = shared.database.tenant(tenant).await?;
         let before = lock(&mut tx, tenant, id, etag).await?.schedule;
         let draft = edit(&before)?;
+        check_parent(&mut tx, tenant, &draft).await?;
         let after = changed(&before, draft, shared);
         let facts = json!({"changed": differences(&before, &after)});
         finish(shared, tx, caller, after, "schedule.updated", facts).await

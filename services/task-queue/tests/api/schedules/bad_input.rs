@@ -339,3 +339,28 @@ async fn a_page_ends_before_it_outgrows_a_message() {
     names.dedup();
     assert_eq!(names.len(), 300);
 }
+
+#[tokio::test]
+async fn a_parent_must_exist() {
+    let world = world().await;
+    let part_of = |id: &str| proto::Schedule {
+        task: Some(proto::TaskSpec {
+            parent_task_id: id.to_owned(),
+            ..spec("lint")
+        }),
+        ..schedule("nightly", "@daily")
+    };
+    let nobody = reeve_ids::TaskId::new().to_string();
+    let fault = refused(
+        world.try_schedule(part_of(&nobody)).await,
+        Code::InvalidArgument,
+        Reason::ValidationFailed,
+    );
+    assert_eq!(fields(&fault), ["schedule.task.parent_task_id"]);
+    let parent = world.create(spec("lint")).await;
+    let created = world.schedule(part_of(&parent.id)).await;
+    let update = update(&created.id, part_of(&nobody), &["task"]);
+    let answer = world.schedules().update_schedule(world.ask(update)).await;
+    let fault = refused(answer, Code::InvalidArgument, Reason::ValidationFailed);
+    assert_eq!(fields(&fault), ["schedule.task.parent_task_id"]);
+}

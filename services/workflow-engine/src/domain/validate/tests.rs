@@ -352,6 +352,10 @@ fn a_schema_must_be_one() {
     let mut workflow = definition(vec![task("a")]);
     workflow.input_schema = Some(json!({"type": 7}));
     assert_eq!(faults(workflow), ["input_schema"]);
+    // A pattern that would keep a processor busy for seconds.
+    let mut workflow = definition(vec![task("a")]);
+    workflow.input_schema = Some(json!({"pattern": "[012]*1[012]{3000}[34]"}));
+    assert_eq!(faults(workflow), ["input_schema"]);
 }
 
 #[test]
