@@ -6,5 +6,5 @@
 mod platform;
 mod session;
 
-pub use platform::{Meter, Platform, Spent, environment};
+pub use platform::{Held, Meter, Platform, Spent, environment};
 pub use session::{Session, task};

@@ -7,9 +7,11 @@
 
 mod batched;
 mod open_loop;
+mod pending;
 mod report;
 mod samples;
 mod start;
+mod tenants;
 mod unary;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +22,7 @@ use clap::Parser;
 
 use reeve_bench::{Platform, Session};
 use report::Report;
+use tenants::Tenants;
 
 /// Measure the task path.
 #[derive(Parser)]
@@ -42,6 +45,13 @@ struct Args {
     /// Seconds of one open-loop round.
     #[arg(long, default_value_t = 10)]
     seconds: u32,
+    /// Tasks that wait while Redis forgets them.
+    #[arg(long, default_value_t = 100_000)]
+    pending: usize,
+    /// Only these figures, by the names of their modules: batched, held, unary, open-loop, pending,
+    /// tenants; all unless given.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
     /// Where the report goes.
     #[arg(long, default_value = "target/bench/report.json")]
     report: PathBuf,
@@ -66,6 +76,38 @@ fn main() -> ExitCode {
     }
 }
 
+impl Args {
+    fn asks(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+}
+
+async fn round(
+    args: &Args,
+    reeve: &Path,
+    session: &Session,
+    platform: &Platform,
+    report: &mut Report,
+) -> Result<()> {
+    start::service(reeve, platform, report).await?;
+    if args.asks("batched") {
+        batched::measure(session, platform, args.tasks, report).await?;
+    }
+    if args.asks("held") {
+        batched::measure_held(session, platform, args.tasks, report).await?;
+    }
+    if args.asks("unary") {
+        unary::measure(session, platform, args.unary_tasks, report).await?;
+    }
+    if args.asks("open-loop") {
+        open_loop::measure(session, platform, args.rate, args.seconds, report).await?;
+    }
+    if args.asks("pending") {
+        pending::measure(session, platform, args.pending, report).await?;
+    }
+    Ok(())
+}
+
 async fn run(args: &Args) -> Result<()> {
     let reeve = match &args.reeve {
         Some(path) => path.clone(),
@@ -78,11 +120,15 @@ async fn run(args: &Args) -> Result<()> {
     let session = Session::open(&platform)?;
     let mut report = Report::new(args.rounds);
     start::platform(&platform, &mut report)?;
+    let tenants = match args.asks("tenants") {
+        true => Some(Tenants::new(&session, &platform).await?),
+        false => None,
+    };
     for _ in 0..args.rounds {
-        start::service(&reeve, &platform, &mut report).await?;
-        batched::measure(&session, &platform, args.tasks, &mut report).await?;
-        unary::measure(&session, &platform, args.unary_tasks, &mut report).await?;
-        open_loop::measure(&session, &platform, args.rate, args.seconds, &mut report).await?;
+        round(args, &reeve, &session, &platform, &mut report).await?;
+        if let Some(tenants) = &tenants {
+            tenants.measure(args.seconds, &mut report).await?;
+        }
     }
     let table = report.finish(&args.report)?;
     std::io::Write::write_all(&mut std::io::stdout(), table.as_bytes())?;

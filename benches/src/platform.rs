@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
-use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions};
 use tempfile::TempDir;
 
 /// Clock ticks of /proc/<pid>/stat in a second, which Linux fixes for user space.
@@ -91,6 +92,25 @@ impl Platform {
             .with_context(|| format!("{name} is not in the env file"))
     }
 
+    /// A variable of task-queue's environment.
+    pub fn queue_variable(&self, name: &str) -> Result<String> {
+        let services = self.services()?;
+        let queue = services.get("task-queue").context("no task-queue runs")?;
+        environment(*queue)?
+            .remove(name)
+            .with_context(|| format!("task-queue has no {name}"))
+    }
+
+    /// Opens a transaction with a snapshot and leaves it open.
+    pub async fn hold_transaction(&self) -> Result<Held> {
+        let url = self.queue_variable("REEVE_DATABASE__URL")?;
+        let mut connection = PgConnection::connect(&url).await?;
+        sqlx::raw_sql("begin isolation level repeatable read; select count(*) from pg_class")
+            .execute(&mut connection)
+            .await?;
+        Ok(Held(connection))
+    }
+
     /// The processes of a name, for example "postgres", the oldest first.
     pub fn processes(&self, name: &str) -> Vec<u32> {
         let all = descendants(self.child.id()).into_iter();
@@ -153,6 +173,19 @@ impl Platform {
             .find_map(|line| line.strip_prefix("VmRSS:"))?;
         let kib: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
         Some(kib / 1_024.0)
+    }
+}
+
+/// A transaction that is open.
+pub struct Held(PgConnection);
+
+impl Held {
+    /// Ends it. Its server must not have given it up meanwhile.
+    pub async fn end(mut self) -> Result<()> {
+        sqlx::raw_sql("select count(*) from pg_class; commit")
+            .execute(&mut self.0)
+            .await?;
+        Ok(())
     }
 }
 

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use reeve_auth::ServiceTokens;
 use reeve_contracts::agent::v1::agent_service_client::AgentServiceClient;
 use reeve_contracts::agent::v1::{Capability, Heartbeat, HeartbeatRequest, RegisterAgentRequest};
+use reeve_contracts::identity::v1::CreateTenantRequest;
+use reeve_contracts::identity::v1::identity_service_client::IdentityServiceClient;
 use reeve_contracts::task::v1::{CreateTaskRequest, TaskSpec};
+use reeve_ids::TenantId;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 
@@ -41,6 +45,25 @@ impl Session {
             registry,
             queue,
             incident,
+        })
+    }
+
+    /// The same as the administrator of a new tenant. Its operator makes it, with a service's token.
+    pub async fn of_new_tenant(&self, platform: &Platform, name: &str) -> Result<Self> {
+        let secret = platform.queue_variable("REEVE_AUTH__SERVICE_TOKEN_SECRET")?;
+        let nobody = TenantId::from_uuid(uuid::Uuid::nil());
+        let token = ServiceTokens::new(secret.as_str()).mint("operator", nobody);
+        let mut request = tonic::Request::new(CreateTenantRequest {
+            name: name.to_owned(),
+            ..CreateTenantRequest::default()
+        });
+        let bearer = format!("Bearer {token}").parse()?;
+        request.metadata_mut().insert("authorization", bearer);
+        let mut client = IdentityServiceClient::new(self.lasting_registry());
+        let created = client.create_tenant(request).await?.into_inner();
+        Ok(Self {
+            bearer: format!("Bearer {}", created.secret).parse()?,
+            ..self.anew()?
         })
     }
 
