@@ -47,6 +47,16 @@ impl Actor {
     pub fn subject(&self) -> &str {
         &self.subject
     }
+
+    /// Sort of principal.
+    pub fn kind(&self) -> ActorKind {
+        self.kind
+    }
+
+    /// The principal's name for people.
+    pub fn display_name(&self) -> &str {
+        &self.display_name
+    }
 }
 
 impl From<&Caller> for Actor {

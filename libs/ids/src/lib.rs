@@ -91,6 +91,8 @@ typed_ids! {
     BrakeId;
     /// A version of a limit.
     LimitId;
+    /// What a task waits behind until a person answers.
+    GateId;
     /// A project that tasks, costs and incidents belong to.
     ProjectId;
     /// A workflow definition.

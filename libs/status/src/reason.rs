@@ -95,6 +95,8 @@ reasons! {
     QueueFull = "QUEUE_FULL";
     /// The filter of a bulk call chooses more than the caller expects.
     CountMismatch = "COUNT_MISMATCH";
+    /// The gate was answered otherwise, has expired, or was cancelled with its task.
+    GateClosed = "GATE_CLOSED";
     /// The filter of a bulk call chooses nothing.
     NothingMatched = "NOTHING_MATCHED";
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prost_types::Struct;
-use reeve_contracts::task::v1::{Lease, Usage};
+use reeve_contracts::task::v1::{Lease, TaskEffect, Usage};
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{ChildStdin, Command};
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::bounds;
 use super::lines::Lines;
 use super::program::{Group, Lifeline};
+use super::question::{self, Question};
 use super::report::{self, Report};
 
 /// How long a cancelled program may take to end before it is killed, and how long its pipes may
@@ -38,6 +39,8 @@ pub enum Outcome {
         /// Whether another attempt may succeed.
         retryable: bool,
     },
+    /// Not yet: it waits for people.
+    Suspended(Question),
 }
 
 /// A task that has ended.
@@ -151,7 +154,7 @@ async fn run(
     let report = match ended {
         Ended::ByItself(_) if too_much.is_cancelled() => printed_too_much(),
         Ended::ByItself(_) if cancel.is_cancelled() => cancelled(&output),
-        Ended::ByItself(status) => report::parse(&output, status, &last_line),
+        Ended::ByItself(status) => report::parse(&output, status, &last_line, is_harmless(lease)),
         Ended::PrintedTooMuch => printed_too_much(),
         Ended::Cancelled => cancelled(&output),
     };
@@ -226,6 +229,12 @@ async fn follow(
     last
 }
 
+/// Whether running a task again does no harm where its program does not say so.
+fn is_harmless(lease: &Lease) -> bool {
+    let spec = lease.task.as_ref().and_then(|task| task.spec.as_ref());
+    spec.is_none_or(|spec| spec.effect() != TaskEffect::Effectful)
+}
+
 /// What the program reads.
 fn task_json(lease: &Lease) -> Json {
     let task = lease.task.clone().unwrap_or_default();
@@ -241,6 +250,7 @@ fn task_json(lease: &Lease) -> Json {
         "attempt": lease.attempt,
         "checkpoint": reeve_wellknown::json_from_struct(lease.checkpoint.clone().unwrap_or_default()),
         "traceparent": task.traceparent,
+        "answers": question::answers(&lease.gate_answers),
     })
 }
 

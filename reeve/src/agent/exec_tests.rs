@@ -50,6 +50,7 @@ fn code(outcome: &Outcome) -> &str {
     match outcome {
         Outcome::Completed(_) => "",
         Outcome::Failed { code, .. } => code,
+        Outcome::Suspended(_) => "SUSPENDED",
     }
 }
 
@@ -100,6 +101,26 @@ async fn bytes_that_are_no_text_do_not_hinder_a_program() {
         lines.map(|line| line.message),
         ["caf\u{fffd}".to_owned(), "more".to_owned()]
     );
+}
+
+#[tokio::test]
+async fn a_program_may_wait_for_people() {
+    let bench = Bench::new();
+    let script = r#"echo '{"suspend": {"prompt": "may I?"}, "checkpoint": {"n": 1}}'; exit 75"#;
+    let Outcome::Suspended(question) = bench.run(script).await else {
+        panic!("exit status 75 with a question waits");
+    };
+    assert_eq!(question.gate.prompt, "may I?");
+    let odd = r#"echo '{"suspend": {"prompt": "may I?"}}'; exit 74"#;
+    assert_eq!(code(&bench.run(odd).await), "EXIT_74", "that is a failure");
+    assert_eq!(
+        code(&bench.run("exit 75").await),
+        "EXIT_75",
+        "nothing is asked"
+    );
+    // A result may look as it likes.
+    let result = r#"echo '{"suspend": {"prompt": "may I?"}}'"#;
+    assert_eq!(code(&bench.run(result).await), "");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use prost::Message as _;
 use reeve_contracts::task::v1::work_request::Message as Say;
 use reeve_contracts::task::v1::{
     CompleteBatch, CompleteTaskRequest, FailBatch, FailTaskRequest, ItemFailure, LeaseRenewal,
-    LeaseVerdict, TaskError,
+    LeaseVerdict, SuspendBatch, SuspendTaskRequest, TaskError,
 };
 use reeve_status::Reason;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,8 @@ pub enum Report {
     Complete(CompleteTaskRequest),
     /// It is not.
     Fail(FailTaskRequest),
+    /// It waits for people.
+    Suspend(Box<SuspendTaskRequest>),
 }
 
 impl From<Finished> for Report {
@@ -63,6 +65,12 @@ impl From<Finished> for Report {
                 usage,
                 ..FailTaskRequest::default()
             }),
+            Outcome::Suspended(question) => Self::Suspend(Box::new(SuspendTaskRequest {
+                lease_token,
+                gate: Some(question.gate),
+                checkpoint: question.checkpoint,
+                usage,
+            })),
         }
     }
 }
@@ -72,6 +80,7 @@ impl From<Report> for Say {
         match report {
             Report::Complete(item) => Self::Complete(CompleteBatch { items: vec![item] }),
             Report::Fail(item) => Self::Fail(FailBatch { items: vec![item] }),
+            Report::Suspend(item) => Self::Suspend(SuspendBatch { items: vec![*item] }),
         }
     }
 }
@@ -81,6 +90,7 @@ impl Report {
         match self {
             Self::Complete(item) => item.encoded_len(),
             Self::Fail(item) => item.encoded_len(),
+            Self::Suspend(item) => item.encoded_len(),
         }
     }
 
@@ -99,6 +109,7 @@ impl Report {
             // The same program would say the same again.
             Self::Complete(item) => (item.lease_token, item.usage, false),
             Self::Fail(item) => (item.lease_token, item.usage, item.retryable),
+            Self::Suspend(item) => (item.lease_token, item.usage, false),
         };
         Self::Fail(FailTaskRequest {
             lease_token,
@@ -155,7 +166,7 @@ impl Refusal {
     fn weight(&self) -> Weight {
         match self.code {
             _ if self.is(Reason::LeaseLost) => Weight::Lost,
-            _ if self.is(Reason::PayloadTooLarge) => Weight::Never,
+            _ if self.is(Reason::PayloadTooLarge) || self.is(Reason::LimitReached) => Weight::Never,
             Code::Unavailable
             | Code::DeadlineExceeded
             | Code::Aborted

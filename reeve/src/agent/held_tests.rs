@@ -43,7 +43,7 @@ fn round(held: &mut Held, failures: &[ItemFailure]) -> Vec<Report> {
 fn error(report: &Report) -> (&str, usize) {
     match report {
         Report::Fail(item) => (&item.error.as_ref().unwrap().code, item.usage.len()),
-        Report::Complete(_) => ("", 1),
+        Report::Complete(_) | Report::Suspend(_) => ("", 1),
     }
 }
 

@@ -3,7 +3,8 @@
 //! For each task the program is started once: the task as JSON on stdin, the result as one JSON
 //! object on stdout, progress as lines on stderr ("40% building" or any text), success as exit
 //! status 0. A failing program may say why with `{"error": {"code", "message", "retryable"}}` on
-//! stdout. What a language model used is reported under `"usage"` beside `"result"`. What the
+//! stdout, and one that ends with status 75 waits for people (`question`). What a language model used
+//! is reported under `"usage"` beside `"result"`. What the
 //! program leaves running in its process group ends with it, and with the agent.
 //!
 //! - `presence`: the agent in agent-registry; `work`: its stream to task-queue; `held`: the leases;
@@ -17,6 +18,7 @@ mod held;
 mod lines;
 mod presence;
 mod program;
+mod question;
 mod report;
 mod work;
 
@@ -34,12 +36,20 @@ pub use halt::Halt;
 /// What a program and its agent owe each other, for `reeve agent run --help`.
 pub const CONTRACT: &str = r#"The command is run with sh, once for each task:
   stdin   the task: {"id", "type", "title", "description", "parameters", "labels", "project_id",
-          "attempt", "checkpoint", "traceparent"}
+          "attempt", "checkpoint", "traceparent", "answers"}
   stdout  at the end, one JSON object: the result, or {"result": {..}, "usage": [..]}, or
-          {"error": {"code", "message", "retryable"}} beside an exit status above 0
+          {"error": {"code", "message", "retryable"}} beside an exit status above 0; "retryable" is
+          true by default, and false where the task is EFFECTFUL
   stderr  lines for people; "40% building" also moves the progress
   usage   [{"provider", "model", "input_tokens", "cached_input_tokens", "output_tokens",
           "quantities": {"unit": "1.5"}}]
+With exit status 75 the task waits for people, without the program, which is started again with what
+it left as "checkpoint" and with their answers:
+  stdout  {"suspend": {"prompt", "kind": "INPUT" or "APPROVAL", "answer_schema", "content_digest",
+          "expire_seconds", "expiry": "FAIL" or "PROCEED"}, "checkpoint": {..}, "usage": [..]}; of
+          "suspend" only "prompt" is required
+  answers [{"kind", "state", "prompt", "attempt", "input", "decision", "comment"}], oldest first;
+          "decision" is APPROVE, or after an attempt that was lost RUN_AGAIN
 A result may have 1 MiB. Cancelled, the program and all it started get SIGTERM, and SIGKILL two
 seconds later. What it leaves running is killed when it has ended.
 

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::bounds;
 use super::exec::Outcome;
+use super::question::{self, Question};
 
 /// How a task ended and what it used.
 #[derive(Debug)]
@@ -50,14 +51,16 @@ impl Report {
 }
 
 /// Reads the program's output: one JSON object, which is the result, or holds it under "result"
-/// beside "usage", or says why it failed under "error".
-pub fn parse(output: &[u8], status: ExitStatus, last_line: &str) -> Report {
+/// beside "usage", or says why it failed under "error", or what it waits for under "suspend".
+/// A failure of which it does not say whether trying again may help is `retryable` by default or not.
+pub fn parse(output: &[u8], status: ExitStatus, last_line: &str, retryable: bool) -> Report {
     let json = json(output);
     let usage = usage_in(json.as_ref().ok());
-    let outcome = if status.success() {
-        completed(json)
-    } else {
-        failed(json.ok(), status, last_line)
+    let question = json.as_ref().ok().and_then(Question::read);
+    let outcome = match question.filter(|_| status.code() == Some(question::EXIT)) {
+        Some(question) => Outcome::Suspended(question),
+        None if status.success() => completed(json),
+        None => failed(json.ok(), status, last_line, retryable),
     };
     Report { outcome, usage }
 }
@@ -91,7 +94,12 @@ fn completed(json: Result<Json, serde_json::Error>) -> Outcome {
     }
 }
 
-fn failed(json: Option<Json>, status: ExitStatus, last_line: &str) -> Outcome {
+fn failed(
+    json: Option<Json>,
+    status: ExitStatus,
+    last_line: &str,
+    retryable_by_default: bool,
+) -> Outcome {
     let error = json.as_ref().and_then(|json| json.get("error"));
     let text = |key| {
         error
@@ -114,7 +122,12 @@ fn failed(json: Option<Json>, status: ExitStatus, last_line: &str) -> Outcome {
     };
     let code = text("code").and_then(|code| bounds::code(&code));
     let message = text("message").unwrap_or(said);
-    Report::failed(&code.unwrap_or(how), message, retryable.unwrap_or(true)).outcome
+    Report::failed(
+        &code.unwrap_or(how),
+        message,
+        retryable.unwrap_or(retryable_by_default),
+    )
+    .outcome
 }
 
 /// `[{"provider", "model", "input_tokens", "cached_input_tokens", "output_tokens",
@@ -179,7 +192,7 @@ mod tests {
     fn result_of(outcome: &Outcome) -> Option<&Struct> {
         match outcome {
             Outcome::Completed(result) => Some(result),
-            Outcome::Failed { .. } => None,
+            Outcome::Failed { .. } | Outcome::Suspended(_) => None,
         }
     }
 
@@ -189,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_plain_object_is_the_result() {
-        let report = parse(br#"{"files": 3}"#, exit(0), "");
+        let report = parse(br#"{"files": 3}"#, exit(0), "", true);
         assert!(
             result_of(&report.outcome)
                 .unwrap()
@@ -201,7 +214,7 @@ mod tests {
     #[test]
     fn usage_stands_beside_the_result() {
         let output = br#"{"result": {"a": 1}, "usage": [{"model": "m", "input_tokens": 7}]}"#;
-        let report = parse(output, exit(0), "").timed(Duration::from_millis(1_500));
+        let report = parse(output, exit(0), "", true).timed(Duration::from_millis(1_500));
         assert_eq!(report.usage[0].input_tokens, 7);
         assert_eq!(report.usage[0].duration.as_ref().unwrap().seconds, 1);
         assert!(
@@ -219,7 +232,7 @@ mod tests {
             code,
             message,
             retryable,
-        } = parse(output, exit(1), "x").outcome
+        } = parse(output, exit(1), "x", true).outcome
         else {
             panic!("exit status 1 is a failure");
         };
@@ -231,7 +244,7 @@ mod tests {
             code,
             message,
             retryable,
-        } = parse(b"", exit(3), "no disk").outcome
+        } = parse(b"", exit(3), "no disk", true).outcome
         else {
             panic!("exit status 3 is a failure");
         };
@@ -239,6 +252,15 @@ mod tests {
             (code.as_str(), message.as_str(), retryable),
             ("EXIT_3", "no disk", true)
         );
+        let blind = parse(b"", exit(3), "no disk", false).outcome;
+        let said = br#"{"error": {"retryable": true}}"#;
+        let told = parse(said, exit(3), "no disk", false).outcome;
+        for (outcome, expected) in [(blind, false), (told, true)] {
+            let Outcome::Failed { retryable, .. } = outcome else {
+                panic!("exit status 3 is a failure");
+            };
+            assert_eq!(retryable, expected);
+        }
     }
 
     #[test]
@@ -246,7 +268,8 @@ mod tests {
         let message = "trace\0back ".repeat(1_000);
         let error = serde_json::json!({"code": "rate-limited", "message": message});
         let output = serde_json::json!({"error": error}).to_string();
-        let Outcome::Failed { code, message, .. } = parse(output.as_bytes(), exit(1), "").outcome
+        let Outcome::Failed { code, message, .. } =
+            parse(output.as_bytes(), exit(1), "", true).outcome
         else {
             panic!("exit status 1 is a failure");
         };
@@ -257,7 +280,7 @@ mod tests {
     #[test]
     fn a_result_that_is_too_large_is_a_failure_for_good() {
         let output = serde_json::json!({"result": {"text": "x".repeat(2_000_000)}, "usage": [{"model": "m"}]});
-        let report = parse(output.to_string().as_bytes(), exit(0), "");
+        let report = parse(output.to_string().as_bytes(), exit(0), "", true);
         let Outcome::Failed {
             code, retryable, ..
         } = report.outcome
@@ -281,7 +304,7 @@ mod tests {
     #[test]
     fn output_that_is_no_object_fails() {
         for output in [&b"done"[..], b"[1]", b"7"] {
-            assert!(result_of(&parse(output, exit(0), "").outcome).is_none());
+            assert!(result_of(&parse(output, exit(0), "", true).outcome).is_none());
         }
     }
 

@@ -332,6 +332,10 @@ impl Worker {
                     let answer = client.fail_task(self.session.request(item)).await;
                     answer.map(drop)
                 }
+                Report::Suspend(item) => {
+                    let answer = client.suspend_task(self.session.request(*item)).await;
+                    answer.map(drop)
+                }
             };
             match stored {
                 Ok(()) => self.held.stored(&token),

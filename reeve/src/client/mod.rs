@@ -33,7 +33,7 @@ pub struct With<V: Subcommand> {
 pub enum Verb {
     /// Agents: run a program as one, list, watch, drain.
     Agent(With<agents::Verb>),
-    /// Tasks: create, list, watch, cancel, retry, discard; many at once by filter.
+    /// Tasks: create, list, watch, cancel, retry, discard, many at once by filter; answer what waits.
     Task(With<tasks::Verb>),
     /// Schedules: tasks by a cron line; create, preview, pause, trigger.
     Schedule(With<schedules::Verb>),

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use reeve_ids::{BrakeId, LimitId, ScheduleId, TaskId, TenantId};
+use reeve_ids::{BrakeId, GateId, LimitId, ScheduleId, TaskId, TenantId};
 use reeve_status::{Code, Fault, Reason};
 
-use crate::domain::{Forbidden, State};
+use crate::domain::{Forbidden, GateState, MOST_GATES, Objection, State};
+use crate::operations::gates;
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -161,6 +162,28 @@ pub enum Error {
         /// How many.
         limit: i64,
     },
+    /// No such gate of the task.
+    #[error("no gate {0}")]
+    NoGate(GateId),
+    /// The gate does not wait for an answer.
+    #[error("gate {gate_id} is {state:?}")]
+    GateClosed {
+        /// The gate.
+        gate_id: GateId,
+        /// Where it stands.
+        state: GateState,
+    },
+    /// The answer does not count.
+    #[error("an answer to gate {gate_id} does not count: {objection:?}")]
+    Objection {
+        /// The gate.
+        gate_id: GateId,
+        /// Why.
+        objection: Objection,
+    },
+    /// The task has had as many gates as it may.
+    #[error("task {0} may not have another gate")]
+    TooManyGates(TaskId),
     /// A lane holds as much as it may.
     #[error("the {lane} lane is full")]
     LaneFull {
@@ -323,6 +346,19 @@ impl From<Error> for Fault {
                 Self::etag_mismatch("limit", name, etag)
             }
             Error::TooManyLimits { tenant, limit } => limit_reached(tenant, "limits", limit),
+            Error::NoGate(id) => Self::not_found("gate", id),
+            Error::GateClosed { gate_id, state } => gates::closed(gate_id, state.word()),
+            Error::Objection { gate_id, objection } => objection.into_fault(gate_id),
+            Error::TooManyGates(_) => {
+                let message = format!("a task may have {MOST_GATES} gates, and has had them");
+                Self::new(
+                    Code::ResourceExhausted,
+                    Reason::LimitReached,
+                    message.clone(),
+                )
+                .with("limit", MOST_GATES.to_string())
+                .with_quota("gates", message)
+            }
             Error::LaneFull { lane } => Self::new(
                 Code::ResourceExhausted,
                 Reason::Overloaded,

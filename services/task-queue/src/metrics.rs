@@ -8,7 +8,7 @@ use reeve_runtime::Metrics;
 
 /// Kinds of events with their counters: every change of a task and every run of a schedule is an event,
 /// so these are the rates of everything.
-const KINDS: [(&str, &str); 18] = [
+const KINDS: [(&str, &str); 22] = [
     ("task.created", "reeve_tasks_created"),
     ("task.assigned", "reeve_tasks_assigned"),
     ("task.accepted", "reeve_tasks_accepted"),
@@ -24,6 +24,10 @@ const KINDS: [(&str, &str); 18] = [
     ("task.over_budget", "reeve_tasks_over_budget"),
     ("task.redriven", "reeve_tasks_redriven"),
     ("task.discarded", "reeve_tasks_discarded"),
+    ("task.suspended", "reeve_tasks_suspended"),
+    ("task.gate_opened", "reeve_gates_opened"),
+    ("task.gate_answered", "reeve_gates_answered"),
+    ("task.gate_expired", "reeve_gates_expired"),
     ("schedule.fired", "reeve_schedules_fired"),
     ("schedule.run_skipped", "reeve_schedules_skipped"),
     ("schedule.run_failed", "reeve_schedules_failed"),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use reeve_auth::{Authenticator, RemoteAuthenticator, ServiceTokens};
 use reeve_contracts::externalscaler::external_scaler_server::ExternalScalerServer;
+use reeve_contracts::task::v1::gate_service_server::GateServiceServer;
 use reeve_contracts::task::v1::limit_service_server::LimitServiceServer;
 use reeve_contracts::task::v1::queue_service_server::QueueServiceServer;
 use reeve_contracts::task::v1::schedule_service_server::ScheduleServiceServer;
@@ -21,7 +22,9 @@ use crate::clients::{Agents, Budgets};
 use crate::config::{Config, span};
 use crate::core::{Parts, Shared};
 use crate::dispatch::Dispatch;
-use crate::grpc::{LimitApi, QueueApi, ScalerApi, ScheduleApi, TaskApi, TypeApi, WorkApi, spec_of};
+use crate::grpc::{
+    GateApi, LimitApi, QueueApi, ScalerApi, ScheduleApi, TaskApi, TypeApi, WorkApi, spec_of,
+};
 use crate::lanes::{
     AdvanceFlush, CompleteFlush, CreateFlush, GrantFlush, Lane, RenewFlush, SettleFlush,
 };
@@ -137,6 +140,9 @@ impl TaskQueue {
                 .add_service(limited!(TaskTypeServiceServer::new(TypeApi::new(
                     queue.clone()
                 ))))
+                .add_service(limited!(GateServiceServer::new(GateApi::new(
+                    queue.clone()
+                ))))
                 .add_service(limited!(WorkServiceServer::new(WorkApi::new(
                     queue.clone()
                 ))))
@@ -155,6 +161,7 @@ impl TaskQueue {
                 TaskApi::NAME,
                 ScheduleApi::NAME,
                 TypeApi::NAME,
+                GateApi::NAME,
                 WorkApi::NAME,
                 QueueApi::NAME,
                 LimitApi::NAME,

@@ -64,4 +64,5 @@ work_service! {
     batch_complete_tasks(BatchCompleteTasksRequest) -> BatchCompleteTasksResponse;
     fail_task(FailTaskRequest) -> FailTaskResponse;
     reject_task(RejectTaskRequest) -> RejectTaskResponse;
+    suspend_task(SuspendTaskRequest) -> SuspendTaskResponse;
 }

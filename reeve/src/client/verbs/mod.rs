@@ -5,6 +5,7 @@ pub mod approvals;
 mod chosen_tasks;
 pub mod events;
 pub mod finance;
+pub mod gates;
 pub mod incidents;
 pub mod keys;
 pub mod limits;

@@ -24,6 +24,8 @@ const COLUMNS: &[Column] = &[
     ("BLOCKED", "counts.blocked"),
     ("HELD BACK", "counts.paused"),
     ("OVER BUDGET", "counts.overBudget"),
+    ("FOR INPUT", "counts.awaitingInput"),
+    ("FOR APPROVAL", "counts.awaitingApproval"),
     ("RUNNING", "counts.inProgress"),
     ("REASON", "pause.reason"),
 ];

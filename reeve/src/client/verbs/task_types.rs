@@ -9,6 +9,7 @@ use reeve_contracts::task::v1::task_type_service_client::TaskTypeServiceClient;
 use reeve_contracts::task::v1::{DeleteTaskTypeRequest, GetTaskTypeRequest};
 use serde_json::{Map, Value as Json, json};
 
+use super::tasks::EFFECT;
 use super::{Page, call};
 use crate::client::input;
 use crate::client::output::{Column, Format, print, print_json};
@@ -20,6 +21,7 @@ const COLUMNS: &[Column] = &[
     ("CATEGORY", "category"),
     ("CAPABILITY", "capability"),
     ("TIMEOUT", "startToCloseTimeout"),
+    ("EFFECT", "effect"),
     ("DESCRIPTION", "description"),
 ];
 const CATEGORY: &str = "reeve.task.v1.TaskTypeCategory";
@@ -39,6 +41,10 @@ pub struct Fields {
     /// Longest attempt, for example 90s; empty for no bound.
     #[arg(long = "task-timeout")]
     task_timeout: Option<String>,
+    /// What it means to run such a task twice: read-only, idempotent or effectful; empty for
+    /// idempotent.
+    #[arg(long)]
+    effect: Option<String>,
     /// JSON Schema of the parameters as a file, or - for stdin; empty for none.
     #[arg(long)]
     schema: Option<String>,
@@ -114,6 +120,13 @@ impl Fields {
         }
         if let Some(capability) = self.capability {
             set("capability", "capability", json!(capability));
+        }
+        if let Some(effect) = self.effect {
+            let effect = match effect.as_str() {
+                "" => Json::Null,
+                effect => json!(input::value_of(EFFECT, effect)?),
+            };
+            set("effect", "effect", effect);
         }
         if let Some(timeout) = self.task_timeout {
             let timeout = (!timeout.is_empty()).then_some(timeout);

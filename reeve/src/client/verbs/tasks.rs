@@ -14,6 +14,7 @@ use reeve_contracts::task::v1::{
 use serde_json::json;
 
 use super::chosen_tasks::{self, Chosen, OneOrChosen};
+use super::gates;
 use super::{Page, bar, call, follow, persist};
 use crate::client::exit::EndedBadly;
 use crate::client::input;
@@ -32,13 +33,16 @@ const COLUMNS: &[Column] = &[
     ("ERROR", "error.message"),
 ];
 
+/// What it means to run a task twice.
+pub const EFFECT: &str = "reeve.task.v1.TaskEffect";
+
 /// What tasks can be asked.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Verb {
     /// Create a task.
     Create {
         /// A file of protobuf JSON (CreateTaskRequest), or - for stdin, in place of the options below.
-        #[arg(short, long, conflicts_with_all = ["task_type", "title", "capability", "parameters", "concurrency_keys", "fairness_key", "request_id"])]
+        #[arg(short, long, conflicts_with_all = ["task_type", "title", "capability", "parameters", "concurrency_keys", "fairness_key", "effect", "request_id"])]
         file: Option<PathBuf>,
         /// Its type, for example "lint".
         #[arg(long = "type", required_unless_present = "file")]
@@ -58,6 +62,10 @@ pub enum Verb {
         /// Whose turn it takes among the tasks of its queue, for example a team.
         #[arg(long)]
         fairness_key: Option<String>,
+        /// What it means to run it twice: read-only, idempotent or effectful; by default that of the
+        /// type.
+        #[arg(long)]
+        effect: Option<String>,
         /// Repeating a creation with the same id yields the first task.
         #[arg(long, default_value = "")]
         request_id: String,
@@ -93,6 +101,10 @@ pub enum Verb {
     },
     /// Try all dead letters once more that the options choose.
     Redrive(Box<Chosen>),
+    /// List what waits for people to answer, oldest first.
+    Gates(gates::Chosen),
+    /// Answer what a task waits for.
+    Answer(Box<gates::Answer>),
     /// Take a dead letter, or all that the options choose, off the list of dead letters for good.
     Discard(Box<OneOrChosen>),
 }
@@ -109,6 +121,7 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             parameters,
             concurrency_keys,
             fairness_key,
+            effect,
             request_id,
             wait,
         } => {
@@ -116,11 +129,14 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
                 input::file(&file)?
             } else {
                 let parameters = input::json("--parameters", &parameters)?;
-                let spec = json!({
+                let mut spec = json!({
                     "type": task_type, "title": title, "capability": capability,
                     "parameters": parameters, "concurrencyKeys": concurrency_keys,
                     "fairness": fairness_key.map(|key| json!({"key": key})),
                 });
+                if let Some(effect) = effect {
+                    spec["effect"] = json!(input::value_of(EFFECT, &effect)?);
+                }
                 input::message(json!({"spec": spec, "requestId": request_id}))?
             };
             if request.request_id.is_empty() {
@@ -185,6 +201,8 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             let retried = call!(session, TaskQueue, TaskServiceClient, retry_task, request);
             print(out, format, &retried, "task", COLUMNS)
         }
+        Verb::Gates(chosen) => gates::list(session, chosen, out).await,
+        Verb::Answer(answer) => gates::answer(session, *answer, COLUMNS, out).await,
         Verb::Redrive(chosen) => chosen_tasks::redrive(session, &chosen, out).await,
         Verb::Discard(asked) => {
             let Some(task_id) = asked.one()? else {
@@ -207,6 +225,7 @@ async fn show(session: &Session, task_id: String, out: &mut impl Write) -> Resul
     let found = persist!(session, TaskQueue, TaskServiceClient, get_task, request);
     print(out, session.output, &found, "task", COLUMNS)?;
     let mut task = found.task.unwrap_or_default();
+    gates::show(session, task.gate.take(), out)?;
     if let Some(result) = task.result.take()
         && session.output == Format::Table
     {

@@ -41,6 +41,8 @@ words! {
         Cancelled = "CANCELLED",
         /// It ran out of time.
         TimedOut = "TIMED_OUT",
+        /// It was suspended, to wait for a person.
+        Suspended = "SUSPENDED",
     }
 }
 

@@ -101,13 +101,15 @@ pub fn tells_of_an_end(kind: &str) -> bool {
 }
 
 /// How an attempt ended by an event of this type, and whether its hold ended with it. A lost or
-/// rejected attempt may go on with its hold; what it used is paid all the same.
+/// rejected attempt may go on with its hold; what it used is paid all the same. A suspended one may
+/// not: nothing is set aside for a task while it waits for a person.
 fn outcome_of(kind: &str) -> Option<(Outcome, bool)> {
     match kind {
         "task.completed" => Some((Outcome::Completed, true)),
         "task.failed" => Some((Outcome::Failed, true)),
         "task.cancelled" => Some((Outcome::Cancelled, true)),
         "task.timed_out" => Some((Outcome::TimedOut, true)),
+        "task.suspended" => Some((Outcome::Suspended, true)),
         "task.lease_lost" | "task.rejected" | "task.returned" => Some((Outcome::Failed, false)),
         _ => None,
     }
@@ -132,6 +134,8 @@ impl End {
             .and_then(reeve_wellknown::datetime)?;
         let ended = moment(&data["ended_time"]).unwrap_or(occurred);
         let origin = &data["origin"];
+        // A lost attempt after which a person has to decide.
+        let ends_hold = ends_hold || data["gate_kind"].is_string();
         let in_workflow = origin["kind"].as_str() == Some("workflow");
         let attribution = Attribution {
             task_id: Some(task_id),
@@ -176,10 +180,15 @@ impl End {
             project_id: whose.project_id,
             start_time: self.started.filter(|start| *start <= self.ended)?,
             end_time: self.ended,
-            billable: self.report.outcome == Outcome::Completed,
+            billable: self.is_billable(),
             invoice_id: None,
         };
         Some((self.report.tenant_id, entry))
+    }
+
+    /// What was suspended was done in order as far as it goes; the rest follows with another attempt.
+    fn is_billable(&self) -> bool {
+        matches!(self.report.outcome, Outcome::Completed | Outcome::Suspended)
     }
 }
 

@@ -254,6 +254,47 @@ async fn the_hold_of_a_wait_ends_although_the_attempt_before_is_paid() {
     world.assert_sound().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_set_aside_for_a_task_that_waits_for_a_person() {
+    let world = World::new().await;
+    world.price_list().await;
+    let budget = world.budget("b", "50.00", "").await;
+    let held = |hold: &Hold| json!({"budget_id": budget.id, "hold_id": hold.id});
+    // What was suspended is paid from its hold, and the rest of the hold is free.
+    let task = TaskId::new().to_string();
+    let first = world.hold("first", &budget.id, "1").await;
+    world
+        .task_event("task.suspended", &task, ended(&world, 1, held(&first)))
+        .await;
+    eventually(|| async { state_of(&world, &first).await == HoldState::Committed }).await;
+    let usage = usage_of(&world, &task).await;
+    assert_eq!(usage[0].outcome(), UsageOutcome::Suspended);
+    // What is said about the gate itself concerns nobody here.
+    for kind in ["task.gate_opened", "task.gate_answered"] {
+        let data = json!({"attempt": 1, "gate_kind": "INPUT"});
+        world.task_event(kind, &task, data).await;
+    }
+    // The next attempt has a hold of its own. It is lost, and a person has to decide.
+    let second = world.hold("second", &budget.id, "1").await;
+    let mut lost = ended(&world, 2, held(&second));
+    lost["gate_kind"] = json!("LOST_LEASE");
+    world.task_event("task.lease_lost", &task, lost).await;
+    eventually(|| async { state_of(&world, &second).await == HoldState::Committed }).await;
+    // The person says that it was done, which costs nothing.
+    let over = json!({"attempt": 2, "budget_id": budget.id});
+    world.task_event("task.completed", &task, over).await;
+    let witness = TaskId::new().to_string();
+    world
+        .task_event("task.completed", &witness, ended(&world, 1, json!({})))
+        .await;
+    eventually(|| async { usage_of(&world, &witness).await.len() == 1 }).await;
+    assert_eq!(usage_of(&world, &task).await.len(), 2, "each attempt once");
+    let now = world.budget_now(&budget.id).await;
+    assert_eq!(now.reserved.unwrap().amount, "0.00");
+    assert_eq!(now.spent.unwrap().amount, "0.76", "twice 0.38");
+    world.assert_sound().await;
+}
+
 /// Brings what the tenant owes its provider next to the greatest number that the books can hold.
 async fn fill_the_books(world: &World) {
     let sql = "update ledger_account set balance = -999999999999999999.9999 \

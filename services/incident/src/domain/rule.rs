@@ -206,6 +206,10 @@ mod tests {
         assert!(!rule.matches(&fact("task.failed", json!({}))));
         let of_workflow = json!({"dead": true, "origin": {"kind": "workflow"}});
         assert!(!rule.matches(&fact("task.failed", of_workflow)));
+        let not_allowed = json!({"dead": true, "error_code": "APPROVAL_REJECTED"});
+        assert!(!rule.matches(&fact("task.failed", not_allowed)));
+        let unknown = json!({"dead": true, "error_code": "OUTCOME_UNKNOWN"});
+        assert!(rule.matches(&fact("task.failed", unknown)));
         let disabled = Rule {
             enabled: false,
             ..rule

@@ -9,18 +9,23 @@ use super::rule::{Condition, Rule};
 /// How long after its resolution an incident is reopened, unless a rule says otherwise.
 pub const DEFAULT_REOPEN: TimeDelta = TimeDelta::minutes(30);
 
+/// The code of a task to which a person did not give leave.
+const REFUSED: &str = "APPROVAL_REJECTED";
+
 /// The rules, as a tenant gets them when its first event is seen or its rules are first listed.
 pub fn built_in(tenant_id: TenantId, now: DateTime<Utc>) -> Vec<Rule> {
     let base = |name: &str| base(tenant_id, now, name);
     vec![
         Rule {
             description: "A task without a retry left. Steps of workflows are left to \
-                          execution-failed: the engine may still retry them."
+                          execution-failed: the engine may still retry them. What a person did \
+                          not allow is no trouble."
                 .into(),
             event_types: words(&["task.failed", "task.timed_out"]),
             conditions: vec![
                 is("data.dead", "true"),
                 is_not("data.origin.kind", "workflow"),
+                is_not("data.error_code", REFUSED),
             ],
             group_by: words(&["data.type", "error_class"]),
             correlation: "task-failure".into(),
@@ -57,7 +62,10 @@ pub fn built_in(tenant_id: TenantId, now: DateTime<Utc>) -> Vec<Rule> {
                           execution-failed."
                 .into(),
             event_types: words(&["task.failed", "task.timed_out"]),
-            conditions: vec![is_not("data.origin.kind", "workflow")],
+            conditions: vec![
+                is_not("data.origin.kind", "workflow"),
+                is_not("data.error_code", REFUSED),
+            ],
             group_by: words(&["data.type", "error_class"]),
             threshold: 5,
             window: Some(TimeDelta::minutes(10)),

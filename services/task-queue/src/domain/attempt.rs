@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
 
-use super::{Forbidden, RetryPolicy, State, state::State::*};
+use super::{Effect, Forbidden, GateKind, RetryPolicy, Ruling, State, state::State::*};
 
 /// Why an attempt did not complete.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,11 +45,13 @@ pub enum AttemptEnd {
     Cancelled = 6,
     /// The agent gave it back.
     Returned = 7,
+    /// The agent suspended it, to wait for a person.
+    Suspended = 8,
 }
 
 impl AttemptEnd {
     /// Every end.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Completed,
         Self::Failed,
         Self::Timeout,
@@ -57,6 +59,7 @@ impl AttemptEnd {
         Self::Rejected,
         Self::Cancelled,
         Self::Returned,
+        Self::Suspended,
     ];
 
     /// The number at rest.
@@ -93,8 +96,14 @@ pub enum Cause {
     },
     /// The lease lapsed or the agent was lost.
     LoseLease,
-    /// The agent gave it back.
+    /// It goes back from an agent that never heard of it.
     Return,
+    /// The agent gave it back.
+    GiveBack,
+    /// The agent suspended it, behind a gate of this kind.
+    Suspend(GateKind),
+    /// The gate behind which it waits was answered, or expired.
+    Pass(Ruling),
     /// The attempt took too long.
     RunOut,
     /// Nobody began in time.
@@ -116,6 +125,10 @@ pub struct Standing {
     pub cancel_requested: bool,
     /// Its policy.
     pub retry: RetryPolicy,
+    /// What it means to run it twice.
+    pub effect: Effect,
+    /// The gate behind which it waits.
+    pub gate: Option<GateKind>,
 }
 
 /// What becomes of the task.
@@ -131,10 +144,12 @@ pub struct Settled {
     pub failures: i32,
     /// Lost leases from now on.
     pub lost_leases: i32,
-    /// When it may be leased again, if it is PENDING.
+    /// When it may be leased again, if it is PENDING and not behind a gate.
     pub ready_time: Option<DateTime<Utc>>,
     /// Whether it is a dead letter.
     pub dead: bool,
+    /// The gate that opens, if one does.
+    pub gate: Option<GateKind>,
 }
 
 /// Decides. `seed` in [0, 1) is the random part of a backoff.
@@ -176,14 +191,34 @@ pub fn settle(
             reason,
             anyone_left,
         } => standing.rejected(&reason, anyone_left, now),
-        Cause::LoseLease | Cause::Return if !held => Err(Forbidden {
-            from: standing.state,
-            to: Pending,
-        }),
-        Cause::LoseLease | Cause::Return if standing.cancel_requested => standing.cancelled(),
-        Cause::Return => {
+        Cause::LoseLease | Cause::Return | Cause::GiveBack | Cause::Suspend(_) if !held => {
+            Err(Forbidden {
+                from: standing.state,
+                to: Pending,
+            })
+        }
+        Cause::LoseLease | Cause::Return | Cause::GiveBack | Cause::Suspend(_)
+            if standing.cancel_requested =>
+        {
+            standing.cancelled()
+        }
+        // It leaves, and says nothing about what it has done.
+        Cause::GiveBack if standing.may_be_done() && standing.state == InProgress => {
+            Ok(standing.gated(GateKind::LostLease, AttemptEnd::Returned))
+        }
+        Cause::Suspend(kind) => {
+            standing.begun()?.becomes(Pending)?;
+            Ok(standing.gated(kind, AttemptEnd::Suspended))
+        }
+        Cause::Pass(ruling) => standing.passes(ruling, now),
+        Cause::Return | Cause::GiveBack => {
             let mut settled = standing.settled(Pending, Some(AttemptEnd::Returned), None);
             settled.ready_time = Some(now);
+            Ok(settled)
+        }
+        Cause::LoseLease if standing.may_be_done() && standing.state == InProgress => {
+            let mut settled = standing.gated(GateKind::LostLease, AttemptEnd::LeaseLost);
+            settled.lost_leases = standing.lost_leases.saturating_add(1);
             Ok(settled)
         }
         Cause::LoseLease => standing.lease_lost(now),
@@ -197,11 +232,17 @@ pub fn settle(
             }
             let message = "the attempt took longer than start_to_close_timeout";
             let error = TaskError::new("START_TO_CLOSE_TIMEOUT", message);
+            if standing.may_be_done() {
+                let mut settled = standing.gated(GateKind::Timeout, AttemptEnd::Timeout);
+                settled.failures = standing.failures.saturating_add(1);
+                settled.error = Some(error);
+                return Ok(settled);
+            }
             let at = |failures| now + standing.retry.wait(failures, seed);
             Ok(standing.failed(Timeout, AttemptEnd::Timeout, error, true, at))
         }
         Cause::WaitOut => {
-            if standing.state != Pending {
+            if standing.state != Pending || standing.gate.is_some() {
                 return Err(Forbidden {
                     from: standing.state,
                     to: Timeout,
@@ -225,6 +266,8 @@ pub fn completable() -> Vec<State> {
         lost_leases: 0,
         cancel_requested: false,
         retry: RetryPolicy::default(),
+        effect: Effect::default(),
+        gate: None,
     };
     let completes = |state: &State| {
         settle(
@@ -248,7 +291,12 @@ impl Standing {
         }
     }
 
-    fn settled(&self, state: State, end: Option<AttemptEnd>, error: Option<TaskError>) -> Settled {
+    pub(super) fn settled(
+        &self,
+        state: State,
+        end: Option<AttemptEnd>,
+        error: Option<TaskError>,
+    ) -> Settled {
         Settled {
             state,
             end,
@@ -257,10 +305,11 @@ impl Standing {
             lost_leases: self.lost_leases,
             ready_time: None,
             dead: false,
+            gate: None,
         }
     }
 
-    fn cancelled(&self) -> Result<Settled, Forbidden> {
+    pub(super) fn cancelled(&self) -> Result<Settled, Forbidden> {
         self.state.becomes(Cancelled)?;
         Ok(self.settled(
             Cancelled,

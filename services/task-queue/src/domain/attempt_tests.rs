@@ -13,6 +13,8 @@ fn standing(state: State) -> Standing {
         lost_leases: 0,
         cancel_requested: false,
         retry: RetryPolicy::default(),
+        effect: Effect::default(),
+        gate: None,
     }
 }
 
@@ -31,7 +33,8 @@ fn reject(anyone_left: bool) -> Cause {
     }
 }
 
-fn causes() -> [Cause; 10] {
+fn causes() -> [Cause; 16] {
+    let failure = TaskError::new("GATE_EXPIRED", "nobody answered");
     [
         Cause::Complete,
         fail(true),
@@ -40,10 +43,24 @@ fn causes() -> [Cause; 10] {
         reject(false),
         Cause::LoseLease,
         Cause::Return,
+        Cause::GiveBack,
         Cause::RunOut,
         Cause::WaitOut,
         Cause::Cancel,
+        Cause::Suspend(GateKind::Input),
+        Cause::Pass(Ruling::GoOn),
+        Cause::Pass(Ruling::Finish),
+        Cause::Pass(Ruling::Fail(failure)),
+        Cause::Pass(Ruling::Cancel),
     ]
+}
+
+/// A task that waits behind a gate.
+fn gated() -> Standing {
+    Standing {
+        gate: Some(GateKind::Approval),
+        ..standing(Pending)
+    }
 }
 
 /// Rows are states, columns are causes; the cell is where the task ends, nothing when refused.
@@ -59,27 +76,81 @@ fn every_cell_of_state_and_cause() {
     let n = None;
     #[rustfmt::skip]
     let table = [
-        //            Complete Fail! Fail  Rej+ Rej- Lose Ret  RunOut WaitOut Cancel
-        (Pending,    [n,       n,    n,    n,   n,   n,   n,   n,     t,      x]),
-        (Assigned,   [c,       p,    f,    p,   f,   p,   p,   p,     n,      x]),
-        (Accepted,   [c,       p,    f,    n,   n,   p,   p,   p,     n,      x]),
-        (Rejected,   [n,       n,    n,    n,   n,   n,   n,   n,     n,      n]),
-        (InProgress, [c,       p,    f,    n,   n,   p,   p,   p,     n,      x]),
-        (Completed,  [n,       n,    n,    n,   n,   n,   n,   n,     n,      n]),
-        (Failed,     [n,       n,    n,    n,   n,   n,   n,   n,     n,      n]),
-        (Cancelled,  [n,       n,    n,    n,   n,   n,   n,   n,     n,      n]),
-        (Timeout,    [n,       n,    n,    n,   n,   n,   n,   n,     n,      n]),
+        //            Complete Fail! Fail  Rej+ Rej- Lose Ret  Back RunOut WaitOut Cancel Suspend Go Fin Fail Cancel
+        (Pending,    [n,       n,    n,    n,   n,   n,   n,   n,   n,     t,      x,     n,      n, n,  n,   n]),
+        (Assigned,   [c,       p,    f,    p,   f,   p,   p,   p,   p,     n,      x,     p,      n, n,  n,   n]),
+        (Accepted,   [c,       p,    f,    n,   n,   p,   p,   p,   p,     n,      x,     p,      n, n,  n,   n]),
+        (Rejected,   [n,       n,    n,    n,   n,   n,   n,   n,   n,     n,      n,     n,      n, n,  n,   n]),
+        (InProgress, [c,       p,    f,    n,   n,   p,   p,   p,   p,     n,      x,     p,      n, n,  n,   n]),
+        (Completed,  [n,       n,    n,    n,   n,   n,   n,   n,   n,     n,      n,     n,      n, n,  n,   n]),
+        (Failed,     [n,       n,    n,    n,   n,   n,   n,   n,   n,     n,      n,     n,      n, n,  n,   n]),
+        (Cancelled,  [n,       n,    n,    n,   n,   n,   n,   n,   n,     n,      n,     n,      n, n,  n,   n]),
+        (Timeout,    [n,       n,    n,    n,   n,   n,   n,   n,   n,     n,      n,     n,      n, n,  n,   n]),
     ];
-    for (state, row) in table {
+    #[rustfmt::skip]
+    let behind = [n,         n,    n,    n,   n,   n,   n,   n,   n,     n,      x,     n,      p, c,  f,   x];
+    let free = table.map(|(state, row)| (standing(state), row));
+    for (from, row) in free.into_iter().chain([(gated(), behind)]) {
         for (expected, cause) in row.into_iter().zip(causes()) {
-            let settled = settle(&standing(state), cause.clone(), now(), 0.5);
+            let settled = settle(&from, cause.clone(), now(), 0.5);
             assert_eq!(
                 settled.ok().map(|s| s.state),
                 expected,
-                "{state:?} {cause:?}"
+                "{from:?} {cause:?}"
             );
         }
     }
+}
+
+/// What a holder that is heard of no more leads to, by effect and state.
+#[test]
+fn what_may_be_done_already_waits_for_a_person() {
+    let effects = Effect::ALL;
+    let held = super::super::state::HELD;
+    for (effect, state) in effects.into_iter().flat_map(|e| held.map(|s| (e, s))) {
+        let from = Standing {
+            effect,
+            lost_leases: 19,
+            failures: 2,
+            ..standing(state)
+        };
+        let dangerous = effect == Effect::Effectful;
+        let lost = settle(&from, Cause::LoseLease, now(), 0.5).expect("held");
+        let begun = state == InProgress;
+        let gate = (dangerous && begun).then_some(GateKind::LostLease);
+        assert_eq!((lost.gate, lost.lost_leases), (gate, 20), "{from:?}");
+        assert_eq!(lost.state, if gate.is_some() { Pending } else { Failed });
+        let late = settle(&from, Cause::RunOut, now(), 0.5).expect("held");
+        let gate = dangerous.then_some(GateKind::Timeout);
+        assert_eq!((late.gate, late.failures), (gate, 3), "{from:?}");
+        assert_eq!(late.state, if dangerous { Pending } else { Timeout });
+        let left = settle(&from, Cause::GiveBack, now(), 0.5).expect("held");
+        let gate = (dangerous && begun).then_some(GateKind::LostLease);
+        assert_eq!((left.gate, left.lost_leases), (gate, 19), "{from:?}");
+        // Its agent knows what it did, or never heard of it.
+        for cause in [fail(true), Cause::Return] {
+            let settled = settle(&from, cause, now(), 0.5).expect("held");
+            assert_eq!(settled.gate, None);
+        }
+    }
+}
+
+#[test]
+fn a_suspended_attempt_counts_for_nothing() {
+    let from = Standing {
+        failures: 1,
+        lost_leases: 2,
+        ..standing(Accepted)
+    };
+    let settled = settle(&from, Cause::Suspend(GateKind::Approval), now(), 0.5).expect("held");
+    assert_eq!((settled.failures, settled.lost_leases), (1, 2));
+    assert_eq!(settled.end, Some(AttemptEnd::Suspended));
+    assert_eq!(settled.gate, Some(GateKind::Approval));
+    let out = settle(&gated(), Cause::Pass(Ruling::GoOn), now(), 0.5).expect("gated");
+    assert_eq!(
+        (out.gate, out.end, out.ready_time),
+        (None, None, Some(now()))
+    );
 }
 
 #[test]
@@ -94,7 +165,9 @@ fn asked_to_cancel_every_end_but_completion_cancels() {
             fail(false),
             Cause::LoseLease,
             Cause::Return,
+            Cause::GiveBack,
             Cause::RunOut,
+            Cause::Suspend(GateKind::Input),
         ] {
             let settled = settle(&asked, cause, now(), 0.5).expect("held");
             assert_eq!((settled.state, settled.dead), (Cancelled, false));
@@ -175,7 +248,9 @@ proptest! {
     #[test]
     fn what_settles_is_legal(
         state in 0_usize..9,
-        cause in 0_usize..10,
+        cause in 0_usize..16,
+        effect in 0_usize..3,
+        behind in proptest::option::of(0_usize..4),
         failures in 0..5_i32,
         lost in 0..25_i32,
         cancel_requested: bool,
@@ -185,13 +260,20 @@ proptest! {
             failures,
             lost_leases: lost,
             cancel_requested,
+            effect: Effect::ALL[effect],
+            // Only what is pending waits behind one.
+            gate: behind
+                .filter(|_| State::ALL[state] == Pending)
+                .map(|kind| GateKind::ALL[kind]),
             ..standing(State::ALL[state])
         };
         let Ok(settled) = settle(&from, causes()[cause].clone(), now(), seed) else {
             return Ok(());
         };
         let to = settled.state;
-        let ways: [&[State]; 7] = [
+        let ways: [&[State]; 9] = [
+            &[],
+            &[Assigned, InProgress, to],
             &[to],
             &[InProgress, to],
             &[Failed, to],
@@ -201,8 +283,22 @@ proptest! {
             &[InProgress, Timeout, to],
         ];
         prop_assert!(ways.iter().any(|way| from.state.follows(way) == Ok(to)), "{from:?} {to:?}");
-        prop_assert_eq!(settled.ready_time.is_some(), to == Pending);
+        prop_assert_eq!(settled.ready_time.is_some(), to == Pending && settled.gate.is_none());
         prop_assert_eq!(settled.dead, matches!(to, Failed | Timeout));
+        // A gate opens for a person's sake or because nobody knows what was done, in no other case.
+        let cause = &causes()[cause];
+        let asks = matches!(cause, Cause::Suspend(_));
+        let vanishes = matches!(cause, Cause::LoseLease | Cause::GiveBack | Cause::RunOut);
+        let blind = vanishes && from.effect == Effect::Effectful;
+        prop_assert!(settled.gate.is_none() || asks || blind, "{from:?} {cause:?}");
+        prop_assert!(settled.gate.is_none() || (to == Pending && settled.end.is_some()));
+        // From behind a gate nothing leads but its answer and a cancellation.
+        let leaves = matches!(cause, Cause::Pass(_) | Cause::Cancel);
+        prop_assert!(from.gate.is_none() || leaves, "{from:?} {cause:?}");
+        prop_assert!(from.gate.is_some() || !matches!(cause, Cause::Pass(_)), "{from:?}");
+        // What may be done already does not run again by itself.
+        let runs_again = to == Pending && settled.gate.is_none();
+        prop_assert!(!(blind && runs_again && from.state == InProgress), "{from:?} {cause:?}");
         if let Some(ready) = settled.ready_time {
             prop_assert!(ready >= now() && ready <= now() + from.retry.max_backoff);
         }

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
-use super::{Catalogued, Category, TaskType};
+use super::{Catalogued, Category, Effect, TaskType};
 
 /// The built-in types by name.
 pub static BUILT_IN: LazyLock<BTreeMap<String, Arc<Catalogued>>> = LazyLock::new(|| {
@@ -46,6 +46,7 @@ struct Entry {
     name: String,
     capability: String,
     timeout_seconds: i64,
+    effect: String,
     description: String,
     parameters_schema: Map<String, Json>,
 }
@@ -64,9 +65,15 @@ impl File {
             capability: entry.capability,
             start_to_close: Some(TimeDelta::seconds(entry.timeout_seconds)),
             schema: Some(whole(entry.parameters_schema, shared)),
+            effect: Some(effect(&entry.effect)),
         };
         self.types.into_iter().map(kind).collect()
     }
+}
+
+fn effect(word: &str) -> Effect {
+    let found = Effect::ALL.into_iter().find(|effect| effect.word() == word);
+    found.expect("tests read it")
 }
 
 /// A schema together with those shared definitions that it refers to, so that it stands alone.

@@ -119,6 +119,7 @@ impl Catalogue {
         }
         let timeout = &mut spec.timeouts.start_to_close;
         *timeout = timeout.or(entry.kind.start_to_close);
+        spec.effect = spec.effect.or(entry.kind.effect);
         entry.check(spec.parameters.as_ref())
     }
 }

@@ -1,6 +1,7 @@
 //! The rules of tasks, pure: no clock, no database, no network. `now` and random seeds are
 //! arguments; what is to be written is the returned value.
 
+mod answer;
 mod attempt;
 mod backoff;
 mod brake;
@@ -12,11 +13,13 @@ mod cron;
 mod cron_model;
 mod dependency;
 mod due;
+mod gate;
 mod lease_token;
 mod limit;
 #[cfg(test)]
 mod limit_tests;
 mod order;
+mod passing;
 mod pending;
 mod scaling;
 mod schedule;
@@ -26,6 +29,7 @@ mod task;
 mod task_type;
 mod usage;
 
+pub use answer::{Answer, Decision, Objection, Ruling, Said};
 pub use attempt::{AttemptEnd, Cause, Settled, Standing, TaskError, completable, settle};
 pub use backoff::RetryPolicy;
 pub use brake::{Brake, Selector};
@@ -34,6 +38,7 @@ pub use catalogue::{Catalogue, Catalogued};
 pub use children::Children;
 pub use dependency::{DependencyPolicy, Follows};
 pub use due::{At, Skipped, Step, look};
+pub use gate::{Expiry, Gate, GateAsk, GateKind, GateState, MOST_GATES};
 pub use lease_token::LeaseToken;
 pub use limit::{
     Admitted, Bucket, Key, Limit, Limited, Needs, Per, Rate, Room, admit, bound_of, needs,
@@ -46,7 +51,7 @@ pub use schedule::{
     Template, Timing,
 };
 pub use spec::{
-    Actor, ActorKind, Budget, Fairness, NewTask, Origin, Priority, Request, Spec, Timeouts,
+    Actor, ActorKind, Budget, Effect, Fairness, NewTask, Origin, Priority, Request, Spec, Timeouts,
 };
 pub use state::{Forbidden, State};
 pub use task::{Artifact, Attempt, Discard, Progress, Task};

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use reeve_ids::HoldId;
 
+use super::GateKind;
+
 /// Whether a budget lets the task run. The numbers are those at rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i16)]
@@ -65,6 +67,10 @@ pub enum PendingReason {
     NoEligibleAgent = 6,
     /// For money.
     OverBudget = 7,
+    /// For a person to answer.
+    AwaitingInput = 8,
+    /// For a person to decide.
+    AwaitingApproval = 9,
     /// For the answer about money.
     AwaitingBudget = 10,
 }
@@ -72,6 +78,8 @@ pub enum PendingReason {
 /// The facts that decide.
 #[derive(Debug, Clone, Copy)]
 pub struct Waiting {
+    /// The gate behind which it waits.
+    pub gate: Option<GateKind>,
     /// How many dependencies are not complete.
     pub blocked_by: i32,
     /// Whether a brake holds it.
@@ -87,10 +95,12 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// The reason at `now`: the one that would be met last. While a brake holds the task its budget
-    /// is not asked.
+    /// The reason at `now`: the one that would be met last. While a brake or a gate holds the task its
+    /// budget is not asked; behind a gate nothing else counts.
     pub fn reason(&self, now: DateTime<Utc>) -> PendingReason {
-        if self.blocked_by > 0 {
+        if let Some(kind) = self.gate {
+            kind.reason()
+        } else if self.blocked_by > 0 {
             PendingReason::Blocked
         } else if self.ready_time > now {
             PendingReason::Scheduled
@@ -120,6 +130,7 @@ mod tests {
     fn names_what_stands_in_the_way() {
         let now = DateTime::from_timestamp(1_800_000_000, 0).expect("in range");
         let ready = Waiting {
+            gate: None,
             blocked_by: 0,
             braked: false,
             admission: Admission::Free,
@@ -209,6 +220,22 @@ mod tests {
                     ..ready
                 },
                 PendingReason::Blocked,
+            ),
+            (
+                Waiting {
+                    gate: Some(GateKind::Input),
+                    braked: true,
+                    ..ready
+                },
+                PendingReason::AwaitingInput,
+            ),
+            (
+                Waiting {
+                    gate: Some(GateKind::LostLease),
+                    admission: Admission::Awaiting,
+                    ..ready
+                },
+                PendingReason::AwaitingApproval,
             ),
         ];
         for (waiting, reason) in cases {

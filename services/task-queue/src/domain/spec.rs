@@ -49,6 +49,45 @@ impl Priority {
     }
 }
 
+/// What it means to run a task twice. The numbers are those at rest and on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(i16)]
+pub enum Effect {
+    /// Nothing changes outside.
+    ReadOnly = 1,
+    /// It leads to the same.
+    #[default]
+    Idempotent = 2,
+    /// Something is changed twice.
+    Effectful = 3,
+}
+
+impl Effect {
+    /// Every effect.
+    pub const ALL: [Self; 3] = [Self::ReadOnly, Self::Idempotent, Self::Effectful];
+
+    /// The number at rest.
+    pub const fn number(self) -> i16 {
+        self as i16
+    }
+
+    /// The effect that a number stands for.
+    pub fn from_number(number: i16) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|effect| effect.number() == number)
+    }
+
+    /// The word in the built-in catalogue.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "READ_ONLY",
+            Self::Idempotent => "IDEMPOTENT",
+            Self::Effectful => "EFFECTFUL",
+        }
+    }
+}
+
 /// What caused a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
@@ -160,6 +199,8 @@ pub struct Spec {
     pub timeouts: Timeouts,
     /// What pays for it.
     pub budget: Option<Budget>,
+    /// What it means to run it twice, where its creator or its type says so.
+    pub effect: Option<Effect>,
 }
 
 impl Spec {

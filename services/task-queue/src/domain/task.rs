@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use reeve_ids::{AgentId, HoldId, TaskId, TenantId};
 use serde_json::Value as Json;
 
-use super::{Actor, Admission, AttemptEnd, Children, Spec, State, TaskError, Usage, Waiting};
+use super::{
+    Actor, Admission, AttemptEnd, Children, Gate, GateKind, Spec, State, TaskError, Usage, Waiting,
+};
 
 /// How far an attempt says it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +99,10 @@ pub struct Task {
     pub discard: Option<Discard>,
     /// Who has or had it.
     pub agent_id: Option<AgentId>,
+    /// The kind of the gate behind which it waits.
+    pub gate_kind: Option<GateKind>,
+    /// Its gates, oldest first; only when asked for.
+    pub gates: Vec<Gate>,
     /// Dependencies that are not complete.
     pub blocked_by: i32,
     /// Whether a brake holds it.
@@ -145,6 +151,7 @@ impl Task {
     /// The facts that say why it waits; nothing unless it is pending.
     pub fn waiting(&self, eligible: Option<bool>) -> Option<Waiting> {
         (self.state == State::Pending).then_some(Waiting {
+            gate: self.gate_kind,
             blocked_by: self.blocked_by,
             braked: self.braked,
             parked: self.parked,

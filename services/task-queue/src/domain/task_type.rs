@@ -4,6 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reeve_ids::{TaskTypeId, TenantId};
 use serde_json::Value as Json;
 
+use super::Effect;
+
 /// How many types a tenant may have beside the built-in ones.
 pub const MOST_TYPES: i64 = 200;
 /// What the schemas of a tenant may take together, as text: each replica holds them in memory.
@@ -112,6 +114,8 @@ pub struct TaskType {
     pub start_to_close: Option<TimeDelta>,
     /// JSON Schema of parameters; nothing where all are taken.
     pub schema: Option<Json>,
+    /// What it means to run a task twice, where the spec does not say.
+    pub effect: Option<Effect>,
 }
 
 /// What an update changes: a field that is `None` stays.
@@ -127,6 +131,8 @@ pub struct Changes {
     pub start_to_close: Option<Option<TimeDelta>>,
     /// JSON Schema of parameters.
     pub schema: Option<Option<Json>>,
+    /// What it means to run a task twice.
+    pub effect: Option<Option<Effect>>,
 }
 
 impl TaskType {
@@ -172,6 +178,7 @@ impl TaskType {
             &mut self.schema,
             changes.schema,
         );
+        set(&mut changed, "effect", &mut self.effect, changes.effect);
         changed
     }
 }
@@ -212,6 +219,7 @@ mod tests {
             capability: "shipping".to_owned(),
             start_to_close: Some(TimeDelta::seconds(5)),
             schema: None,
+            effect: Some(Effect::Effectful),
         };
         let changes = Changes {
             category: Some(Category::Devops),
@@ -219,11 +227,12 @@ mod tests {
             capability: Some(String::new()),
             start_to_close: Some(None),
             schema: None,
+            effect: Some(Some(Effect::ReadOnly)),
         };
         let changed = kind.apply(changes);
         assert_eq!(
             changed,
-            ["category", "capability", "start_to_close_timeout"]
+            ["category", "capability", "start_to_close_timeout", "effect"]
         );
         assert_eq!(
             (kind.capability.as_str(), kind.start_to_close),

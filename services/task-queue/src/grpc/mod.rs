@@ -1,8 +1,10 @@
 //! The RPCs: parse, operate, render.
 
+mod gate_api;
 mod limit_api;
 mod parse;
 mod parse_bulk;
+mod parse_gate;
 mod parse_limit;
 mod parse_queue;
 mod parse_scaler;
@@ -14,6 +16,7 @@ mod portions;
 mod queue_api;
 mod render;
 mod render_bulk;
+mod render_gate;
 mod render_limit;
 mod render_queue;
 mod render_schedule;
@@ -26,6 +29,7 @@ mod type_api;
 mod unfit;
 mod work_api;
 
+pub use gate_api::GateApi;
 pub use limit_api::LimitApi;
 pub use parse_schedule::spec_of;
 pub use queue_api::QueueApi;

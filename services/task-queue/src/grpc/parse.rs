@@ -11,7 +11,7 @@ use reeve_contracts::task::v1 as proto;
 use reeve_status::{Fault, Violations};
 use serde_json::Value as Json;
 
-use crate::domain::{LeaseToken, State};
+use crate::domain::{Effect, LeaseToken, State};
 use crate::storage::Filter;
 
 /// An id or a token; `None` with a violation when malformed.
@@ -284,6 +284,20 @@ pub fn filter(v: &mut Violations, filter: Option<proto::TaskFilter>) -> Filter {
             dead: filter.dead,
         }
     })
+}
+
+/// What it means to run a task twice; `None` where that is not said.
+pub fn effect(v: &mut Violations, number: i32) -> Option<Effect> {
+    if number == 0 {
+        return None;
+    }
+    let effect = i16::try_from(number).ok().and_then(Effect::from_number);
+    v.check(
+        effect.is_some(),
+        "effect",
+        "must be READ_ONLY, IDEMPOTENT or EFFECTFUL",
+    );
+    effect
 }
 
 /// Labels.

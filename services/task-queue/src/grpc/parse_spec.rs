@@ -168,6 +168,7 @@ fn spec_of(v: &mut Violations, spec: proto::TaskSpec, asked: Asked<'_>) -> Optio
         .map(|origin| v.within("origin", |v| self::origin(v, origin)));
     let dependency_policy = dependency_policy(v, spec.dependency_failure_policy);
     let budget = budget(v, &spec.budget_id, spec.budget_amount.as_ref());
+    let effect = parse::effect(v, spec.effect);
     Some(Spec {
         title: or(spec.title, &spec.r#type),
         description: spec.description,
@@ -193,6 +194,7 @@ fn spec_of(v: &mut Violations, spec: proto::TaskSpec, asked: Asked<'_>) -> Optio
         dependency_policy,
         origin,
         budget,
+        effect,
     })
 }
 

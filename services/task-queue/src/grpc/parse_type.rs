@@ -17,12 +17,13 @@ use crate::operations::TypeFilter;
 const DESCRIPTION: usize = 2_048;
 const SCHEMA: usize = 32 * 1_024;
 /// Fields that an update may change.
-const FIELDS: [&str; 5] = [
+const FIELDS: [&str; 6] = [
     "category",
     "description",
     "capability",
     "start_to_close_timeout",
     "parameters_schema",
+    "effect",
 ];
 
 /// A type to be created, and the request id with the digest of what was asked.
@@ -53,6 +54,7 @@ pub fn create(request: proto::CreateTaskTypeRequest) -> Result<Asked, Fault> {
             description: String::new(),
             start_to_close: None,
             schema: None,
+            effect: None,
         };
         kind.apply(changes);
         kind
@@ -195,6 +197,7 @@ fn changes(v: &mut Violations, asked: &proto::TaskType, paths: &[&str]) -> Chang
                 changes.start_to_close = Some(parse::duration(v, *path, timeout, least, most));
             }
             "parameters_schema" => changes.schema = Some(schema(v, path, asked)),
+            "effect" => changes.effect = Some(parse::effect(v, asked.effect)),
             // Refused with the mask.
             _ => {}
         }

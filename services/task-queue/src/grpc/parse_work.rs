@@ -7,6 +7,7 @@ use prost::Message as _;
 use reeve_contracts::task::v1 as proto;
 use reeve_ids::TenantId;
 use reeve_status::{Fault, Violations};
+use serde_json::Value as Json;
 
 use super::parse;
 use super::parse_spec::is_decimal;
@@ -64,7 +65,7 @@ fn complete(
     let bytes = request.encoded_len();
     let token = parse::required(v, "lease_token", &request.lease_token);
     parse::bytes(v, "message", &request.message, 1_024);
-    let result = parse::json(v, "result", request.result, RESULT);
+    let result = self::result(v, request.result);
     let usage = usages(v, request.usage);
     let artifacts = artifacts(v, request.artifacts);
     Some(Completion {
@@ -109,6 +110,16 @@ pub fn failure(request: proto::FailTaskRequest) -> Result<Failure, Fault> {
         artifacts,
     });
     parse::finish(v, failure)
+}
+
+/// What a next attempt needs.
+pub fn checkpoint(v: &mut Violations, checkpoint: Option<prost_types::Struct>) -> Option<Json> {
+    parse::json(v, "checkpoint", checkpoint, CHECKPOINT)
+}
+
+/// What came of a task.
+pub fn result(v: &mut Violations, result: Option<prost_types::Struct>) -> Option<Json> {
+    parse::json(v, "result", result, RESULT)
 }
 
 fn error(v: &mut Violations, error: proto::TaskError) -> TaskError {
@@ -193,7 +204,7 @@ pub fn progress(
         "must be from 0 to 100",
     );
     parse::bytes(&mut v, "message", &request.message, 1_024);
-    let checkpoint = parse::json(&mut v, "checkpoint", request.checkpoint, CHECKPOINT);
+    let checkpoint = self::checkpoint(&mut v, request.checkpoint);
     let usage = usages(&mut v, request.usage);
     let message = request.message;
     let progress = token.map(|token| Progress {
@@ -230,7 +241,8 @@ pub fn token(text: &str) -> Result<crate::domain::LeaseToken, Fault> {
     parse::finish(v, token)
 }
 
-fn usages(v: &mut Violations, usages: Vec<proto::Usage>) -> Option<Vec<Usage>> {
+/// What an attempt consumed.
+pub fn usages(v: &mut Violations, usages: Vec<proto::Usage>) -> Option<Vec<Usage>> {
     if usages.is_empty() {
         return None;
     }

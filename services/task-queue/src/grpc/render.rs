@@ -10,8 +10,10 @@ use reeve_status::Fault;
 use reeve_wellknown::{duration, struct_from_json, timestamp};
 use serde_json::Value as Json;
 
+use super::render_gate;
 use crate::domain::{
-    Actor, Artifact, Attempt, Children, PendingReason, Spec, State, Task, TaskError, Usage,
+    Actor, Artifact, Attempt, Children, GateState, PendingReason, Spec, State, Task, TaskError,
+    Usage,
 };
 use crate::lanes::Grant;
 
@@ -46,6 +48,8 @@ fn reason(reason: PendingReason) -> proto::PendingReason {
         PendingReason::Paused => proto::PendingReason::Paused,
         PendingReason::NoEligibleAgent => proto::PendingReason::NoEligibleAgent,
         PendingReason::OverBudget => proto::PendingReason::OverBudget,
+        PendingReason::AwaitingInput => proto::PendingReason::AwaitingInput,
+        PendingReason::AwaitingApproval => proto::PendingReason::AwaitingApproval,
         PendingReason::AwaitingBudget => proto::PendingReason::AwaitingBudget,
     }
 }
@@ -97,6 +101,8 @@ pub fn task(task: Task, waits_for: Option<PendingReason>) -> proto::Task {
         lease_expire_time: time(task.lease_until),
         attempts: task.attempts.into_iter().map(attempt).collect(),
         etag,
+        gate: None,
+        closed_gates: Vec::new(),
         discard: task.discard.map(|discard| proto::TaskDiscard {
             reason: discard.reason,
             actor: Some(actor(discard.actor)),
@@ -132,13 +138,20 @@ fn artifact((artifact, attempt, time): (Artifact, i32, DateTime<Utc>)) -> proto:
     }
 }
 
-/// A task with its attempts, as many of the last ones as fit into an answer.
+/// A task with its open gate and with its attempts and closed gates, as many of the last ones as fit
+/// into an answer.
 pub fn whole_task(mut task: Task, waits_for: Option<PendingReason>) -> proto::Task {
     let attempts = std::mem::take(&mut task.attempts);
     let artifacts = std::mem::take(&mut task.artifacts);
+    let gates = std::mem::take(&mut task.gates);
+    let (open, closed): (Vec<_>, Vec<_>) = gates
+        .into_iter()
+        .partition(|gate| gate.state == GateState::Open);
     let mut rendered = self::task(task, waits_for);
+    rendered.gate = open.into_iter().next().map(render_gate::gate);
     let mut bytes = rendered.encoded_len();
     rendered.attempts = latest(attempts.into_iter().map(attempt), &mut bytes);
+    rendered.closed_gates = latest(closed.into_iter().map(render_gate::gate), &mut bytes);
     rendered.artifacts = latest(artifacts.into_iter().map(artifact), &mut bytes);
     rendered
 }
@@ -208,6 +221,7 @@ fn spec(spec: Spec) -> proto::TaskSpec {
         }),
         budget_id,
         budget_amount,
+        effect: i32::from(spec.effect.unwrap_or_default().number()),
     }
 }
 
@@ -268,6 +282,7 @@ pub fn lease(grant: Grant, now: DateTime<Utc>) -> proto::Lease {
         task,
         token,
         checkpoint,
+        answers,
     } = grant;
     let until = task.lease_until.unwrap_or(now);
     proto::Lease {
@@ -276,6 +291,7 @@ pub fn lease(grant: Grant, now: DateTime<Utc>) -> proto::Lease {
         lease_duration: Some(duration((until - now).max(TimeDelta::zero()))),
         attempt: task.attempt,
         checkpoint: json(checkpoint),
+        gate_answers: answers.into_iter().map(render_gate::gate).collect(),
         task: Some(self::task(task, None)),
     }
 }

@@ -58,6 +58,8 @@ fn counts(row: &FiguresRow) -> proto::QueueCounts {
         paused: row.paused,
         over_budget: row.over_budget,
         awaiting_budget: row.awaiting_budget,
+        awaiting_input: row.awaiting_input,
+        awaiting_approval: row.awaiting_approval,
         assigned: row.assigned,
         accepted: row.accepted,
         in_progress: row.in_progress,

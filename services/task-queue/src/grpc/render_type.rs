@@ -23,6 +23,7 @@ pub fn task_type(kind: &TaskType) -> proto::TaskType {
         parameters_schema: kind.schema.clone().and_then(struct_from_json),
         etag: own.map(Own::etag).unwrap_or_default(),
         create_time: own.map(|own| timestamp(own.create_time)),
+        effect: kind.effect.map_or(0, |effect| i32::from(effect.number())),
         update_time: own.map(|own| timestamp(own.update_time)),
     }
 }

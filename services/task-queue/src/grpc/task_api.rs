@@ -50,7 +50,7 @@ impl TaskApi {
     }
 
     /// A task with everything, and with what it waits for, which depends on the agents there are.
-    async fn render(&self, task: Task) -> proto::Task {
+    pub(super) async fn render(&self, task: Task) -> proto::Task {
         let why = self.waits_for(&task).await;
         render::whole_task(task, why)
     }

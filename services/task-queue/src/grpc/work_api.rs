@@ -12,7 +12,7 @@ use reeve_status::{Fault, Violations};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::portions::portions;
-use super::{parse, parse_work, render, session};
+use super::{parse, parse_gate, parse_work, render, session};
 use crate::Queue;
 use crate::domain::State;
 use crate::operations::{self, LeaseAsk, Report};
@@ -195,6 +195,20 @@ impl WorkService for WorkApi {
         let ended = only(self.report(&caller).reject(vec![rejection]).await?)?;
         let state = render::state(ended.state).into();
         Ok(Response::new(proto::RejectTaskResponse { state }))
+    }
+
+    async fn suspend_task(
+        &self,
+        request: Request<proto::SuspendTaskRequest>,
+    ) -> Result<Response<proto::SuspendTaskResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let suspend = parse_gate::suspend(request.into_inner())?;
+        let ended = only(self.report(&caller).suspend(vec![suspend]).await?)?;
+        let gate_id = ended.gate_id.map(|id| id.to_string()).unwrap_or_default();
+        Ok(Response::new(proto::SuspendTaskResponse {
+            state: render::state(ended.state).into(),
+            gate_id,
+        }))
     }
 }
 

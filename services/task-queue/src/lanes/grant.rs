@@ -10,9 +10,12 @@ use sqlx::PgConnection;
 use super::{Flush, Grant, Lane, Leases, SettleFlush};
 use crate::Error;
 use crate::core::Shared;
-use crate::domain::{Task, order_score};
+use crate::domain::{Gate, Task, order_score};
 use crate::operations::{events, limit};
 use crate::storage::{self, GrantAsk, Leased, PassedRow};
+
+/// Answers of people that a lease carries.
+const ANSWERS: i64 = 16;
 
 /// Tasks that were popped for one agent.
 #[derive(Debug)]
@@ -119,6 +122,10 @@ impl GrantFlush {
             let task = TaskId::from_uuid(row.ready.task_id);
             !taken.contains(&task) && !parked.contains(&task)
         });
+        let mut answers = HashMap::<TaskId, Vec<Gate>>::new();
+        for gate in storage::answers(&mut tx, &leased.answered, ANSWERS).await? {
+            answers.entry(gate.task_id).or_default().push(gate);
+        }
         let of = |task: TaskId| asks.get(&task).map_or(0, |(item, _)| *item);
         let events = granted
             .iter()
@@ -138,6 +145,7 @@ impl GrantFlush {
         let mut grants: Vec<Vec<Grant>> = items.iter().map(|_| Vec::new()).collect();
         for (task, token, checkpoint) in granted {
             grants[of(task.id)].push(Grant {
+                answers: answers.remove(&task.id).unwrap_or_default(),
                 task,
                 token,
                 checkpoint,

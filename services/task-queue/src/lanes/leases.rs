@@ -5,7 +5,7 @@ use reeve_ids::TenantId;
 use serde_json::Value as Json;
 
 use super::{End, Ender, Lane, SettleFlush};
-use crate::domain::{LeaseToken, Task};
+use crate::domain::{Gate, LeaseToken, Task};
 
 /// One lease.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct Grant {
     pub token: LeaseToken,
     /// What an earlier attempt left.
     pub checkpoint: Option<Json>,
+    /// What people answered, oldest first.
+    pub answers: Vec<Gate>,
 }
 
 /// Leases that their agent has not heard of. Those that are still in here when it is dropped go back

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reeve_events::Actor;
-use reeve_ids::{AgentId, TaskId, TenantId};
+use reeve_ids::{AgentId, GateId, TaskId, TenantId};
 
 use super::Flush;
 use crate::Error;
 use crate::core::Shared;
-use crate::domain::{Artifact, AttemptEnd, Cause, LeaseToken, State, TaskError, Usage};
-use crate::operations::settling::{self, Decision};
+use crate::domain::{
+    Artifact, AttemptEnd, Cause, LeaseToken, MOST_GATES, Settled, State, TaskError, Usage,
+};
+use crate::operations::settling::{self, AtGate, Decision, Suspension};
 use crate::storage::{self, EndedRow, LockedRow};
 
 /// What ends an attempt or a wait, and under which condition it still does when the row is locked.
@@ -36,8 +38,17 @@ pub enum Ender {
         /// Live agents that offer the capability, if known.
         eligible: Option<Vec<AgentId>>,
     },
-    /// The holder gives it back.
+    /// It goes back from a holder that never heard of it.
     Return,
+    /// The holder gives it back.
+    GiveBack,
+    /// The holder suspends it.
+    Suspend {
+        /// The gate behind which it waits.
+        suspension: Box<Suspension>,
+        /// What it consumed.
+        usage: Option<Vec<Usage>>,
+    },
     /// The holder was declared lost at this time; what it was given since is another's news.
     LoseAgent(DateTime<Utc>),
     /// The lease lapsed before this time.
@@ -70,6 +81,8 @@ pub struct EndedAs {
     pub state: State,
     /// When it may be leased again, if it is PENDING.
     pub ready_time: Option<DateTime<Utc>>,
+    /// The gate that it waits behind since.
+    pub gate_id: Option<GateId>,
 }
 
 /// Writes ends.
@@ -86,6 +99,13 @@ impl Flush for SettleFlush {
 
     fn tenant(item: &End) -> TenantId {
         item.tenant_id
+    }
+
+    fn weight(item: &End) -> usize {
+        match &item.ender {
+            Ender::Suspend { suspension, .. } => super::by_bytes(suspension.bytes),
+            _ => 1,
+        }
     }
 
     async fn flush(&self, items: &[End]) -> Result<Vec<Result<Option<EndedAs>, Error>>, Error> {
@@ -109,8 +129,7 @@ impl Flush for SettleFlush {
             let row = rows.get(&item.token.task_id).filter(|row| item.is_of(row));
             match row.map(|row| item.decide(row, now)) {
                 Some(Some(Ok(settled))) => {
-                    let (state, ready_time) = (settled.state, settled.ready_time);
-                    answers.push(Ok(Some(EndedAs { state, ready_time })));
+                    answers.push(Ok(Some(item.ended_as(&settled))));
                     let row = rows.remove(&item.token.task_id);
                     decisions.extend(row.map(|row| item.decision(row, settled)));
                 }
@@ -161,7 +180,11 @@ impl End {
     fn is_by_holder(&self) -> bool {
         matches!(
             self.ender,
-            Ender::Fail { .. } | Ender::Reject { .. } | Ender::Return
+            Ender::Fail { .. }
+                | Ender::Reject { .. }
+                | Ender::Return
+                | Ender::GiveBack
+                | Ender::Suspend { .. }
         )
     }
 
@@ -174,11 +197,7 @@ impl End {
     }
 
     /// What the domain says; nothing when the condition does not hold any more.
-    fn decide(
-        &self,
-        row: &LockedRow,
-        now: DateTime<Utc>,
-    ) -> Option<Result<crate::domain::Settled, Error>> {
+    fn decide(&self, row: &LockedRow, now: DateTime<Utc>) -> Option<Result<Settled, Error>> {
         let before = |time: Option<DateTime<Utc>>, limit| time.is_some_and(|time| time < limit);
         let cause = match &self.ender {
             Ender::Fail {
@@ -196,6 +215,12 @@ impl End {
                 anyone_left: anyone_left(row, eligible),
             },
             Ender::Return => Cause::Return,
+            Ender::GiveBack => Cause::GiveBack,
+            Ender::Suspend { suspension, .. } if row.gates >= MOST_GATES => {
+                tracing::debug!(kind = ?suspension.ask.kind, "a task has had too many gates");
+                return Some(Err(Error::TooManyGates(TaskId::from_uuid(row.task_id))));
+            }
+            Ender::Suspend { suspension, .. } => Cause::Suspend(suspension.ask.kind),
             Ender::LoseAgent(at) => {
                 let had = row.assign_time.is_some_and(|assigned| assigned <= *at);
                 had.then_some(Cause::LoseLease)?
@@ -211,12 +236,17 @@ impl End {
         Some(settling::decide(row, cause, now))
     }
 
-    fn decision(&self, row: LockedRow, settled: crate::domain::Settled) -> Decision {
+    fn decision(&self, row: LockedRow, settled: Settled) -> Decision {
         let (usage, artifacts) = match &self.ender {
             Ender::Fail {
                 usage, artifacts, ..
             } => (usage.clone(), artifacts.clone()),
+            Ender::Suspend { usage, .. } => (usage.clone(), Vec::new()),
             _ => (None, Vec::new()),
+        };
+        let gate = match &self.ender {
+            Ender::Suspend { suspension, .. } => AtGate::Suspended((**suspension).clone()),
+            _ => AtGate::Nothing,
         };
         Decision {
             row,
@@ -225,6 +255,19 @@ impl End {
             artifacts,
             cancel_reason: None,
             actor: self.actor.clone(),
+            gate,
+        }
+    }
+
+    fn ended_as(&self, settled: &Settled) -> EndedAs {
+        let gate_id = match &self.ender {
+            Ender::Suspend { suspension, .. } => settled.gate.map(|_| suspension.id),
+            _ => None,
+        };
+        EndedAs {
+            state: settled.state,
+            ready_time: settled.ready_time,
+            gate_id,
         }
     }
 
@@ -241,9 +284,11 @@ impl End {
             (Some((row, AttemptEnd::Cancelled)), _)
             | (Some((row, AttemptEnd::Failed)), Ender::Fail { .. })
             | (Some((row, AttemptEnd::Rejected)), Ender::Reject { .. })
-            | (Some((row, AttemptEnd::Returned)), Ender::Return) => Ok(Some(EndedAs {
+            | (Some((row, AttemptEnd::Returned)), Ender::Return | Ender::GiveBack)
+            | (Some((row, AttemptEnd::Suspended)), Ender::Suspend { .. }) => Ok(Some(EndedAs {
                 state: storage::state(row.task_id, row.state_after)?,
                 ready_time: row.ready_after,
+                gate_id: row.gate_id.map(GateId::from_uuid),
             })),
             _ => Err(Error::LeaseLost(self.token.task_id)),
         }

@@ -190,6 +190,7 @@ impl Admissions {
             artifacts: Vec::new(),
             cancel_reason: Some(format!("BUDGET_REFUSED: {}", fault.message())),
             actor: Actor::service(NAME),
+            gate: settling::AtGate::Nothing,
         };
         let mut effects = settling::write(&mut tx, vec![decision], now).await?;
         shared

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use reeve_events::Actor;
 use reeve_ids::{TaskId, TenantId};
 use reeve_runtime::Progress;
@@ -12,6 +12,7 @@ use super::pace::Pace;
 use crate::config::span;
 use crate::domain::LeaseToken;
 use crate::lanes::{End, Ender};
+use crate::operations::{self, Late};
 use crate::storage::{self, Due, Limits};
 use crate::{Error, NAME, Queue};
 
@@ -64,6 +65,8 @@ impl DueTasks {
             rest.max(config.sweep_period),
         );
         let full = i64::try_from(found.len()).is_ok_and(|found| found == BATCH);
+        let (gates, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|due| due.cause == 5);
+        self.expire(gates, before.timeout).await;
         let ends: Vec<_> = found
             .into_iter()
             .filter_map(|due| {
@@ -83,6 +86,20 @@ impl DueTasks {
             }
         }
         Ok(full.into())
+    }
+}
+
+impl DueTasks {
+    /// Lets gates expire, one after the other: people's questions are few.
+    async fn expire(&self, gates: Vec<Due>, limit: DateTime<Utc>) {
+        for due in gates {
+            let tenant = TenantId::from_uuid(due.tenant_id);
+            let task = (tenant, TaskId::from_uuid(due.task_id));
+            let late = Late { task, limit };
+            if let Err(error) = operations::expire(&self.queue, late).await {
+                tracing::warn!(%error, task = %task.1, "a gate could not expire");
+            }
+        }
     }
 }
 

@@ -50,6 +50,7 @@ pub async fn cancel_all(
             artifacts: Vec::new(),
             cancel_reason: Some(reason.to_owned()),
             actor: actor.clone(),
+            gate: settling::AtGate::Nothing,
         });
     }
     let mut effects = settling::write(&mut tx, decisions, now).await?;

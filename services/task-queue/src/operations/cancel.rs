@@ -82,6 +82,7 @@ async fn cancel_waiting(
         artifacts: Vec::new(),
         cancel_reason,
         actor,
+        gate: settling::AtGate::Nothing,
     };
     let mut effects = settling::write(&mut tx, vec![decision], now).await?;
     shared

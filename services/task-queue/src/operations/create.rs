@@ -170,6 +170,8 @@ fn as_created(task: &NewTask) -> Task {
         dead: false,
         discard: None,
         agent_id: None,
+        gate_kind: None,
+        gates: Vec::new(),
         blocked_by: 0,
         braked: false,
         parked: false,

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use reeve_events::{Actor, NewEvent};
-use reeve_ids::{TenantId, Uuid};
+use reeve_ids::{GateId, TenantId, Uuid};
 use serde_json::{Map, Value as Json, json};
 
 use crate::domain::{
-    AttemptEnd, Brake, Discard, Limit, NewTask, Origin, Selector, Settled, State, Task, Usage,
+    AttemptEnd, Brake, Discard, Gate, GateAsk, Limit, NewTask, Origin, Said, Selector, Settled,
+    State, Task, Usage,
 };
 use crate::storage::{AdvancedRow, CompletedRow, Facts, LockedRow, Unadmitted};
 
@@ -113,6 +114,9 @@ pub fn settled(
     data.insert("state".into(), json!(settled.state.word()));
     data.insert("retry".into(), json!(settled.state == State::Pending));
     data.insert("dead".into(), json!(settled.dead));
+    if let Some(kind) = settled.gate {
+        data.insert("gate_kind".into(), json!(kind.word()));
+    }
     if let Some(error) = &settled.error {
         data.insert("error_code".into(), json!(error.code));
         data.insert("error_message".into(), json!(error.message));
@@ -138,12 +142,65 @@ pub fn settled(
 fn kind_of(settled: &Settled) -> &'static str {
     match (settled.state, settled.end) {
         (State::Cancelled, _) => "task.cancelled",
+        (State::Completed, _) => "task.completed",
         (State::Failed, _) | (_, Some(AttemptEnd::Failed)) => "task.failed",
         (State::Timeout, _) | (_, Some(AttemptEnd::Timeout)) => "task.timed_out",
         (_, Some(AttemptEnd::Rejected)) => "task.rejected",
         (_, Some(AttemptEnd::Returned)) => "task.returned",
+        (_, Some(AttemptEnd::Suspended)) => "task.suspended",
         _ => "task.lease_lost",
     }
+}
+
+/// `task.gate_opened`.
+pub fn gate_opened(
+    row: &LockedRow,
+    (id, ask): (GateId, &GateAsk),
+    actor: &Actor,
+    now: DateTime<Utc>,
+) -> NewEvent {
+    let mut data = of_facts(&row.facts, row.hold_id);
+    data.insert("agent_id".into(), json!(row.agent_id));
+    data.insert("attempt".into(), json!(row.attempt));
+    data.insert("gate_id".into(), json!(id));
+    data.insert("gate_kind".into(), json!(ask.kind.word()));
+    data.insert("prompt".into(), json!(ask.prompt));
+    if let Some((span, _)) = ask.expire {
+        data.insert("expire_time".into(), json!(now + span));
+    }
+    let tenant = TenantId::from_uuid(row.tenant_id);
+    event(tenant, actor, now, "task.gate_opened", row.task_id, data)
+}
+
+/// `task.gate_answered`. What was answered may be a secret and is left out.
+pub fn gate_answered(
+    row: &LockedRow,
+    gate: &Gate,
+    said: &Said,
+    actor: &Actor,
+    now: DateTime<Utc>,
+) -> NewEvent {
+    let mut data = of_gate(row, gate);
+    if let Said::Decision(decision) = said {
+        data.insert("decision".into(), json!(decision.word()));
+    }
+    let tenant = TenantId::from_uuid(row.tenant_id);
+    event(tenant, actor, now, "task.gate_answered", row.task_id, data)
+}
+
+/// `task.gate_expired`.
+pub fn gate_expired(row: &LockedRow, gate: &Gate, actor: &Actor, now: DateTime<Utc>) -> NewEvent {
+    let data = of_gate(row, gate);
+    let tenant = TenantId::from_uuid(row.tenant_id);
+    event(tenant, actor, now, "task.gate_expired", row.task_id, data)
+}
+
+fn of_gate(row: &LockedRow, gate: &Gate) -> Map<String, Json> {
+    let mut data = of_facts(&row.facts, row.hold_id);
+    data.insert("attempt".into(), json!(row.attempt));
+    data.insert("gate_id".into(), json!(gate.id));
+    data.insert("gate_kind".into(), json!(gate.kind.word()));
+    data
 }
 
 /// `task.cancel_requested`.

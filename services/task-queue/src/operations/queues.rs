@@ -145,6 +145,8 @@ fn sum(tenant: TenantId, name: &str, rows: &[FiguresRow]) -> FiguresRow {
         over_budget: of(|row| row.over_budget),
         awaiting_budget: of(|row| row.awaiting_budget),
         throttled: of(|row| row.throttled),
+        awaiting_input: of(|row| row.awaiting_input),
+        awaiting_approval: of(|row| row.awaiting_approval),
         assigned: of(|row| row.assigned),
         accepted: of(|row| row.accepted),
         in_progress: of(|row| row.in_progress),

@@ -4,7 +4,7 @@ use reeve_ids::{TaskId, TenantId};
 use reeve_status::Fault;
 
 use crate::domain::Task;
-use crate::storage::{self, Filter};
+use crate::storage::{self, Filter, GateRow};
 use crate::{Error, Queue};
 
 /// A task with everything.
@@ -24,6 +24,9 @@ async fn try_get(queue: &Queue, tenant: TenantId, id: TaskId) -> Result<Task, Er
         attempts.append(&mut task.attempts);
         task.attempts = attempts;
         task.artifacts = storage::artifacts_of(&mut tx, tenant, id).await?;
+        let gates = storage::gates_of(&mut tx, tenant, id).await?;
+        let gates = gates.into_iter().map(GateRow::into_gate);
+        task.gates = gates.collect::<Result<_, _>>()?;
     }
     task.children = storage::children(&mut tx, tenant, id).await?;
     tx.commit().await?;

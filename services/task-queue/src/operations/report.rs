@@ -5,6 +5,7 @@ use reeve_events::Actor;
 use reeve_ids::TenantId;
 use reeve_status::Fault;
 
+use super::settling::Suspension;
 use crate::Queue;
 use crate::domain::{Artifact, LeaseToken, State, TaskError, Usage};
 use crate::lanes::{AdvanceItem, Advanced, CompleteItem, End, EndedAs, Ender};
@@ -166,10 +167,27 @@ impl Report<'_> {
         self.settle(
             tokens
                 .iter()
-                .map(|token| self.end(*token, Ender::Return))
+                .map(|token| self.end(*token, Ender::GiveBack))
                 .collect(),
         )
         .await
+    }
+
+    /// Suspends tasks.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED when the lane is full.
+    pub async fn suspend(&self, suspends: Vec<Suspend>) -> Answers<EndedAs> {
+        let item = |suspend: Suspend| {
+            let Suspend {
+                token,
+                suspension,
+                usage,
+            } = suspend;
+            let suspension = Box::new(suspension);
+            self.end(token, Ender::Suspend { suspension, usage })
+        };
+        self.settle(suspends.into_iter().map(item).collect()).await
     }
 
     fn end(&self, token: LeaseToken, ender: Ender) -> End {
@@ -198,6 +216,17 @@ pub struct Rejection {
     pub token: LeaseToken,
     /// Why, for people; may be empty.
     pub reason: String,
+}
+
+/// A task that a holder suspends.
+#[derive(Debug, Clone)]
+pub struct Suspend {
+    /// The lease.
+    pub token: LeaseToken,
+    /// The gate and the checkpoint.
+    pub suspension: Suspension,
+    /// What it consumed; nothing: what progress said.
+    pub usage: Option<Vec<Usage>>,
 }
 
 /// A failure that a holder reports.

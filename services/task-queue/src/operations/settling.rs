@@ -4,16 +4,18 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use reeve_events::{Actor, NewEvent};
-use reeve_ids::{AgentId, TaskId, TenantId, Uuid};
+use reeve_ids::{AgentId, GateId, TaskId, TenantId, Uuid};
 use reeve_redis::Charge;
+use serde_json::Value as Json;
 use sqlx::PgConnection;
 
-use super::events;
+use super::{events, release};
 use crate::dispatch::{Place, ReadyTask, charge};
 use crate::domain::{
-    Admission, Artifact, AttemptEnd, Cause, Follows, Settled, State, Usage, order_score, settle,
+    Admission, Artifact, AttemptEnd, Cause, Follows, GateAsk, LeaseToken, Settled, State, Usage,
+    order_score, settle,
 };
-use crate::storage::{self, Dependent, Ending, LockedRow, Made, Requeue, Unblocked};
+use crate::storage::{self, Dependent, Ending, LockedRow, Made, NewGate, Requeue, Unblocked};
 use crate::{Error, NAME};
 
 /// What was decided about one locked run.
@@ -31,6 +33,44 @@ pub struct Decision {
     pub cancel_reason: Option<String>,
     /// Who caused it.
     pub actor: Actor,
+    /// What else belongs to it, where a gate opens or was answered.
+    pub gate: AtGate,
+}
+
+/// What a decision has to do with gates.
+#[derive(Debug, Default)]
+pub enum AtGate {
+    /// Nothing, or a gate that the server opens by itself.
+    #[default]
+    Nothing,
+    /// The holder suspends the task.
+    Suspended(Suspension),
+    /// A gate was answered, or has expired, which ended the task.
+    Passed(Passage),
+}
+
+/// A gate that a holder opens.
+#[derive(Debug, Clone)]
+pub struct Suspension {
+    /// Its id.
+    pub id: GateId,
+    /// What it asks.
+    pub ask: GateAsk,
+    /// What the next attempt needs; nothing: what was left before.
+    pub checkpoint: Option<Json>,
+    /// How large the request was.
+    pub bytes: usize,
+}
+
+/// A gate that a task leaves for its end.
+#[derive(Debug)]
+pub struct Passage {
+    /// The gate.
+    pub id: GateId,
+    /// What came of the task, if a person says that it is done.
+    pub result: Option<Json>,
+    /// What the person says about it.
+    pub comment: String,
 }
 
 /// What is to be done after the commit, and with it.
@@ -77,7 +117,16 @@ pub async fn write(
     let mut wave = decisions;
     while !wave.is_empty() {
         write_wave(connection, &wave, now, &mut effects).await?;
-        let ended = wave.iter().filter(|one| one.settled.state.is_ended());
+        close_gates(connection, &wave, now).await?;
+        let done = wave
+            .iter()
+            .filter(|one| one.settled.state == State::Completed);
+        let done: Vec<_> = done.map(Decision::task).collect();
+        let unblocked = release::after_completion(connection, &done, now).await?;
+        effects.unblocked.extend(unblocked);
+        let ended = wave
+            .iter()
+            .filter(|one| one.settled.state.is_ended() && one.settled.state != State::Completed);
         let ended: Ended = ended
             .map(|decision| (decision.task(), (decision.settled.state, false)))
             .collect();
@@ -120,14 +169,7 @@ async fn write_wave(
         if decision.settled.state == State::Pending {
             requeues.push(decision.requeue(usage, now)?);
         } else {
-            let cancel_reason = decision.cancel_reason();
-            let Decision { row, settled, .. } = decision;
-            endings.push(Ending {
-                row,
-                settled,
-                usage,
-                cancel_reason,
-            });
+            endings.push(decision.ending(usage));
         }
         let reason = decision.cancel_reason();
         let Decision {
@@ -156,7 +198,11 @@ async fn write_wave(
     storage::insert_artifacts(connection, &made, now).await?;
     storage::requeue(connection, &requeues, now).await?;
     storage::end(connection, &endings, now).await?;
+    open_gates(connection, decisions, now, effects).await?;
     for requeue in &requeues {
+        if requeue.settled.gate.is_some() {
+            continue;
+        }
         if requeue.admission.lets_run() {
             effects.ready.push(requeue.ready_task(now));
         } else {
@@ -164,6 +210,55 @@ async fn write_wave(
         }
     }
     Ok(())
+}
+
+/// Writes the gates that open, with the checkpoints that holders leave.
+async fn open_gates(
+    connection: &mut PgConnection,
+    decisions: &[Decision],
+    now: DateTime<Utc>,
+    effects: &mut Effects,
+) -> Result<(), Error> {
+    let asks = decisions.iter().filter_map(|one| Some((one, one.opens()?)));
+    let asks: Vec<_> = asks.collect();
+    let mut gates = Vec::with_capacity(asks.len());
+    let mut checkpoints = Vec::new();
+    for (decision, (id, ask)) in &asks {
+        let Decision { row, actor, .. } = decision;
+        effects
+            .events
+            .push(events::gate_opened(row, (*id, ask), actor, now));
+        gates.push(NewGate {
+            id: *id,
+            row,
+            ask,
+            opener: actor,
+        });
+        if let AtGate::Suspended(Suspension {
+            checkpoint: Some(checkpoint),
+            ..
+        }) = &decision.gate
+        {
+            let (tenant, task_id) = decision.task();
+            let fence = row.fence;
+            checkpoints.push((tenant, LeaseToken { task_id, fence }, checkpoint));
+        }
+    }
+    storage::insert_gates(connection, &gates, now).await?;
+    storage::put_checkpoints(connection, &checkpoints, now).await
+}
+
+/// Closes the gates of tasks that ended behind them, but not by an answer.
+async fn close_gates(
+    connection: &mut PgConnection,
+    decisions: &[Decision],
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let left = decisions
+        .iter()
+        .filter(|one| one.row.gate != 0 && matches!(one.gate, AtGate::Nothing));
+    let left: Vec<_> = left.map(Decision::task).collect();
+    storage::cancel_gates(connection, &left, now).await
 }
 
 /// Tasks that have ended, how, and whether they were discarded.
@@ -218,6 +313,7 @@ async fn followers(
                 artifacts: Vec::new(),
                 cancel_reason: Some("DEPENDENCY_FAILED".to_owned()),
                 actor: Actor::service(NAME),
+                gate: AtGate::Nothing,
             })
         })
         .collect()
@@ -266,6 +362,33 @@ impl Decision {
         }
     }
 
+    /// The gate that opens, if one does.
+    fn opens(&self) -> Option<(GateId, GateAsk)> {
+        let kind = self.settled.gate?;
+        Some(match &self.gate {
+            AtGate::Suspended(suspension) => (suspension.id, suspension.ask.clone()),
+            _ => (GateId::new(), GateAsk::by_server(kind)),
+        })
+    }
+
+    fn ending<'a>(&'a self, usage: Option<&'a Vec<Usage>>) -> Ending<'a> {
+        let passage = match &self.gate {
+            AtGate::Passed(passage) => Some(passage),
+            _ => None,
+        };
+        let done = self.settled.state == State::Completed;
+        Ending {
+            row: &self.row,
+            settled: &self.settled,
+            usage,
+            cancel_reason: self.cancel_reason(),
+            gate: passage.map(|passage| passage.id),
+            result: passage
+                .filter(|_| done)
+                .map(|passage| (passage.result.as_ref(), passage.comment.as_str())),
+        }
+    }
+
     /// Whether an attempt ends without a word on what it consumed.
     fn says_nothing(&self) -> bool {
         self.settled.end.is_some() && self.usage.is_none()
@@ -297,8 +420,9 @@ impl Decision {
         let wait = row.facts.details.timeouts().schedule_to_start;
         let spent = matches!(settled.end, Some(AttemptEnd::Failed | AttemptEnd::Timeout));
         let admission = match Admission::from_number(row.admission) {
-            // finance ends the hold of an attempt that failed; the next one needs its own.
-            Some(Admission::Held) if spent => Admission::Awaiting,
+            // finance ends the hold of an attempt that failed, or after which a gate opened; the next
+            // one needs its own.
+            Some(Admission::Held) if spent || settled.gate.is_some() => Admission::Awaiting,
             Some(admission) => admission,
             None => Admission::Free,
         };
@@ -312,7 +436,13 @@ impl Decision {
                 row.order_score
             },
             admission,
-            start_deadline: wait.map(|span| ready + span),
+            start_deadline: wait
+                .filter(|_| settled.gate.is_none())
+                .map(|span| ready + span),
+            gate_deadline: match &self.gate {
+                AtGate::Suspended(suspension) => NewGate::expire_time(&suspension.ask, now),
+                _ => None,
+            },
             rejected: settled.end == Some(AttemptEnd::Rejected),
             usage,
         })

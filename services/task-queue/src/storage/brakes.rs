@@ -220,6 +220,10 @@ pub struct FiguresRow {
     pub throttled: i64,
     pub over_budget: i64,
     pub awaiting_budget: i64,
+    /// For a person to answer.
+    pub awaiting_input: i64,
+    /// For a person to decide.
+    pub awaiting_approval: i64,
     /// With an agent.
     pub assigned: i64,
     pub accepted: i64,

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reeve_ids::{BudgetId, TaskId};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{self, DependencyPolicy, RetryPolicy, Timeouts};
+use crate::domain::{self, DependencyPolicy, Effect, RetryPolicy, Timeouts};
 
 /// `task.details`. Fields at their default are left out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct Details {
     fairness: Option<Fairness>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub concurrency_keys: Vec<String>,
+    /// What it means to run it twice, by number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    effect: Option<i16>,
     creator: Creator,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub traceparent: String,
@@ -128,6 +131,10 @@ impl From<&domain::NewTask> for Details {
                 key: fairness.key.clone(),
                 weight: fairness.weight,
             }),
+            effect: spec
+                .effect
+                .filter(|effect| *effect != Effect::default())
+                .map(Effect::number),
             creator: Creator {
                 kind: task.creator.kind,
                 subject: task.creator.subject.clone(),
@@ -184,6 +191,13 @@ impl Details {
         self.fairness.as_ref().map(|fairness| domain::Fairness {
             key: fairness.key.clone(),
             weight: fairness.weight,
+        })
+    }
+
+    /// What it means to run it twice. One that only a newer version knows is not run twice.
+    pub fn effect(&self) -> Effect {
+        self.effect.map_or_else(Effect::default, |number| {
+            Effect::from_number(number).unwrap_or(Effect::Effectful)
         })
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
-use reeve_ids::{TaskId, TenantId, Uuid};
+use reeve_ids::{GateId, TaskId, TenantId, Uuid};
 use serde_json::Value as Json;
 use sqlx::PgConnection;
 use sqlx::types::Json as Stored;
@@ -13,7 +13,7 @@ use super::dependencies::columns;
 use super::rows::{CompletedRow, EndedRow, LockedRow, OutcomeRow, PlaceRow, ReadyRow};
 use crate::Error;
 use crate::domain::{
-    Admission, Artifact, LeaseToken, Settled, State, Task, TaskError, Usage, completable,
+    Admission, Artifact, GateKind, LeaseToken, Settled, State, Task, TaskError, Usage, completable,
 };
 
 /// A task that its holder completes.
@@ -177,6 +177,8 @@ pub struct Requeue<'a> {
     pub rejected: bool,
     /// What the attempt consumed.
     pub usage: Option<&'a Vec<Usage>>,
+    /// When the gate that opens with it expires.
+    pub gate_deadline: Option<DateTime<Utc>>,
 }
 
 /// Sends locked runs back to PENDING.
@@ -268,12 +270,24 @@ pub async fn requeue(
                 .collect::<Vec<_>>(),
         )
         .bind(now)
+        .bind(
+            requeues
+                .iter()
+                .map(|one| one.settled.gate.map_or(0, GateKind::number))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            requeues
+                .iter()
+                .map(|one| one.gate_deadline)
+                .collect::<Vec<_>>(),
+        )
         .execute(connection)
         .await?;
     Ok(())
 }
 
-/// A locked run that is over, otherwise than COMPLETED.
+/// A locked run that is over.
 #[derive(Debug)]
 pub struct Ending<'a> {
     /// The run.
@@ -284,6 +298,10 @@ pub struct Ending<'a> {
     pub usage: Option<&'a Vec<Usage>>,
     /// Why it was cancelled, if it was.
     pub cancel_reason: Option<&'a str>,
+    /// The gate whose answer or expiry ended it.
+    pub gate: Option<GateId>,
+    /// What came of it, and a sentence about it, if a person says that it is done.
+    pub result: Option<(Option<&'a Json>, &'a str)>,
 }
 
 /// Ends locked runs.
@@ -357,6 +375,24 @@ pub async fn end(
                 .collect::<Vec<_>>(),
         )
         .bind(now)
+        .bind(
+            endings
+                .iter()
+                .map(|one| one.result.and_then(|(result, _)| result))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            endings
+                .iter()
+                .map(|one| one.result.map(|(_, message)| message))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            endings
+                .iter()
+                .map(|one| one.gate.map(GateId::uuid))
+                .collect::<Vec<_>>(),
+        )
         .execute(connection)
         .await?;
     Ok(())

@@ -32,6 +32,8 @@ pub struct GrantAsk {
 pub struct Leased {
     /// The tasks with their tokens and checkpoints, in order of priority and age.
     pub tasks: Vec<(Task, LeaseToken, Option<Json>)>,
+    /// Those of them that people answered.
+    pub answered: Vec<(TenantId, TaskId)>,
     /// Tasks whose rows this version cannot read. They must not be leased.
     pub unreadable: Vec<TaskId>,
 }
@@ -74,8 +76,11 @@ pub async fn grant(
     for row in rows {
         let read = GrantRow::from_row(&row).map_err(Error::from);
         match read.and_then(GrantRow::into_parts) {
-            Ok((task, fence, checkpoint)) => {
+            Ok((task, fence, is_answered, checkpoint)) => {
                 let task_id = task.id;
+                if is_answered {
+                    leased.answered.push((task.tenant_id, task_id));
+                }
                 leased
                     .tasks
                     .push((task, LeaseToken { task_id, fence }, checkpoint));

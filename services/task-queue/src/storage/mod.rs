@@ -8,6 +8,8 @@ mod create;
 mod dependencies;
 mod details;
 mod ending;
+mod gate_rows;
+mod gates;
 mod lease;
 pub mod limits;
 mod read;
@@ -35,6 +37,11 @@ pub use details::Details;
 pub use ending::{
     Completion, Ending, Requeue, complete, end, ended_attempts, lock, progress_usage,
     remove_outcome, requeue, revive,
+};
+pub use gate_rows::GateRow;
+pub use gates::{
+    AnswerBy, GateFilter, NewGate, answer_gate, answers, cancel_gates, expire_gate, gates_of,
+    get_gate, insert_gates, list_gates, open_gate, pass, put_checkpoints,
 };
 pub use lease::{
     Advance, GrantAsk, Leased, Progress, Renewal, Renewed, advance, grant, passed_over, pick,

@@ -11,8 +11,8 @@ use sqlx::types::Json as Stored;
 use super::Details;
 use crate::Error;
 use crate::domain::{
-    Actor, Admission, Attempt, AttemptEnd, Children, Discard, LeaseToken, Origin, Priority,
-    Progress, Spec, Standing, State, Task, TaskError, Usage,
+    Actor, Admission, Attempt, AttemptEnd, Children, Discard, GateKind, LeaseToken, Origin,
+    Priority, Progress, Spec, Standing, State, Task, TaskError, Usage,
 };
 
 /// What a task's events say of its spec.
@@ -52,6 +52,7 @@ pub struct StandRow {
     pub fence: i64,
     pub failures: i32,
     pub lost_leases: i32,
+    pub gate: i16,
     pub blocked_by: i32,
     pub admission: i16,
     pub hold_id: Option<Uuid>,
@@ -73,6 +74,8 @@ pub struct GrantRow {
     pub spec: SpecRow,
     #[sqlx(flatten)]
     pub stand: StandRow,
+    /// How many gates it ever had.
+    pub gates: i16,
     pub checkpoint: Option<Json>,
 }
 
@@ -160,6 +163,10 @@ pub struct LockedRow {
     pub cancel_time: Option<DateTime<Utc>>,
     pub cancel_reason: Option<String>,
     pub rejected_by: Vec<Uuid>,
+    /// The kind of its open gate; 0 for none.
+    pub gate: i16,
+    /// How many gates it ever had.
+    pub gates: i16,
     pub priority: i16,
     #[sqlx(flatten)]
     pub place: PlaceRow,
@@ -245,9 +252,11 @@ pub struct EndedRow {
     pub attempt_end: Option<i16>,
     pub state_after: i16,
     pub ready_after: Option<DateTime<Utc>>,
+    /// The gate that it ended with.
+    pub gate_id: Option<Uuid>,
 }
 
-fn corrupt(task_id: Uuid, what: &str, value: impl std::fmt::Debug) -> Error {
+pub(super) fn corrupt(task_id: Uuid, what: &str, value: impl std::fmt::Debug) -> Error {
     Error::Corrupt {
         task_id: TaskId::from_uuid(task_id),
         what: format!("{what} {value:?}"),
@@ -268,6 +277,18 @@ pub fn state(task_id: Uuid, number: i16) -> Result<State, Error> {
 /// When the number is none.
 pub fn priority(task_id: Uuid, number: i16) -> Result<Priority, Error> {
     Priority::from_number(number).ok_or_else(|| corrupt(task_id, "priority", number))
+}
+
+/// The kind of an open gate at rest; 0 is none.
+///
+/// # Errors
+/// When the number is none.
+pub fn gate(task_id: Uuid, number: i16) -> Result<Option<GateKind>, Error> {
+    if number == 0 {
+        return Ok(None);
+    }
+    let kind = GateKind::from_number(number).ok_or_else(|| corrupt(task_id, "gate", number))?;
+    Ok(Some(kind))
 }
 
 /// The end of an attempt at rest.
@@ -318,6 +339,7 @@ impl SpecRow {
             retry: details.retry(),
             timeouts: details.timeouts(),
             budget: details.budget(),
+            effect: Some(details.effect()),
             description: details.description.clone(),
             depends_on: details.depends_on.clone(),
             dependency_policy: details.dependency_policy(),
@@ -356,6 +378,8 @@ fn assemble(spec: SpecRow, stand: StandRow) -> Result<Task, Error> {
         lost_leases: stand.lost_leases,
         dead: matches!(state, State::Failed | State::Timeout),
         agent_id: stand.agent_id.map(AgentId::from_uuid),
+        gate_kind: gate(id, stand.gate)?,
+        gates: Vec::new(),
         blocked_by: stand.blocked_by,
         braked: false,
         parked: false,
@@ -399,13 +423,15 @@ fn error(
 }
 
 impl GrantRow {
-    /// The leased task, its fence and the checkpoint of an earlier attempt.
+    /// The leased task, its fence, whether people answered it, and the checkpoint of an earlier
+    /// attempt.
     ///
     /// # Errors
     /// When the row is corrupt.
-    pub fn into_parts(self) -> Result<(Task, i64, Option<Json>), Error> {
-        let fence = self.stand.fence;
-        Ok((assemble(self.spec, self.stand)?, fence, self.checkpoint))
+    pub fn into_parts(self) -> Result<(Task, i64, bool, Option<Json>), Error> {
+        let (fence, gates) = (self.stand.fence, self.gates);
+        let task = assemble(self.spec, self.stand)?;
+        Ok((task, fence, gates > 0, self.checkpoint))
     }
 }
 
@@ -492,6 +518,8 @@ impl LockedRow {
             lost_leases: self.lost_leases,
             cancel_requested: self.cancel_requested,
             retry: self.facts.details.retry(),
+            effect: self.facts.details.effect(),
+            gate: gate(self.task_id, self.gate)?,
         })
     }
 }

@@ -17,7 +17,7 @@ pub struct Due {
     pub tenant_id: Uuid,
     /// Its fence when it was found.
     pub fence: i64,
-    /// 1 lapsed, 2 took too long, 3 waited too long, 4 cancellation not obeyed.
+    /// 1 lapsed, 2 took too long, 3 waited too long, 4 cancellation not obeyed, 5 gate expired.
     pub cause: i16,
 }
 

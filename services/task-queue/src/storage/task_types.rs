@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use sqlx::PgConnection;
 
 use crate::Error;
-use crate::domain::{Category, Own, TaskType};
+use crate::domain::{Category, Effect, Own, TaskType};
 
 /// A row.
 #[derive(Debug, sqlx::FromRow)]
@@ -23,6 +23,7 @@ struct Row {
     create_time: DateTime<Utc>,
     update_time: DateTime<Utc>,
     request_digest: Option<Vec<u8>>,
+    effect: Option<i16>,
 }
 
 impl From<Row> for TaskType {
@@ -42,6 +43,10 @@ impl From<Row> for TaskType {
             capability: row.capability,
             start_to_close: row.close_ms.map(TimeDelta::milliseconds),
             schema: row.parameters_schema,
+            // One that only a newer version knows is not run twice.
+            effect: row
+                .effect
+                .map(|number| Effect::from_number(number).unwrap_or(Effect::Effectful)),
         }
     }
 }
@@ -198,6 +203,7 @@ pub async fn insert_type(
         .bind(own.update_time)
         .bind(request.map(|(id, _)| id))
         .bind(request.map(|(_, digest)| digest))
+        .bind(kind.effect.map(Effect::number))
         .execute(connection)
         .await?;
     Ok(())
@@ -222,6 +228,7 @@ pub async fn update_type(
         .bind(&kind.schema)
         .bind(own.version)
         .bind(own.update_time)
+        .bind(kind.effect.map(Effect::number))
         .execute(connection)
         .await?;
     Ok(())

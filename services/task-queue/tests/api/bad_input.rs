@@ -54,6 +54,7 @@ fn wrong() -> proto::TaskSpec {
             key: "a key".to_owned(),
             weight: -1.0,
         }),
+        effect: 9,
     }
 }
 
@@ -77,6 +78,7 @@ async fn a_create_names_every_wrong_field() {
         "spec.dependency_failure_policy",
         "spec.depends_on[0]",
         "spec.description",
+        "spec.effect",
         "spec.fairness.key",
         "spec.fairness.weight",
         "spec.labels[\"bad key\"]",

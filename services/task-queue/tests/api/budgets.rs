@@ -12,7 +12,7 @@ use reeve_testkit::eventually;
 use crate::harness::*;
 use crate::peers::Reserved;
 
-fn costly() -> proto::TaskSpec {
+pub fn costly() -> proto::TaskSpec {
     proto::TaskSpec {
         budget_id: BudgetId::new().to_string(),
         budget_amount: Some(Money {

@@ -1,13 +1,14 @@
 //! What the database refuses by itself.
 
 use reeve_contracts::task::v1::{
-    CreateTaskRequest, GetTaskRequest, ListTasksRequest, ReportProgressRequest,
+    CreateTaskRequest, GateKind, GetTaskRequest, ListTasksRequest, ReportProgressRequest,
 };
 use reeve_ids::TenantId;
 use reeve_status::{Code, Reason};
 use reeve_task_queue::TaskQueue;
 use sqlx::{Connection as _, PgConnection};
 
+use crate::gates::gate_of;
 use crate::harness::*;
 use crate::types::type_of;
 
@@ -34,7 +35,7 @@ async fn refuses(connection: &mut PgConnection, sql: &'static str) {
         .as_database_error()
         .and_then(|error| error.code().map(|c| c.into_owned()));
     assert!(
-        matches!(code.as_deref(), Some("P0001" | "23514" | "42501")),
+        matches!(code.as_deref(), Some("P0001" | "23505" | "23514" | "42501")),
         "{sql}: {error}"
     );
 }
@@ -91,6 +92,34 @@ async fn ended_tasks_and_attempts_are_never_changed() {
 }
 
 #[tokio::test]
+async fn a_gate_is_neither_passed_nor_rewritten() {
+    let world = World::start().await;
+    let agent = world.agent(&["lint"]);
+    let (_, gate) = world
+        .gated(agent, spec("lint"), gate_of(GateKind::Input))
+        .await;
+    let mut database = connect(&world, "set reeve.all_tenants = 'on'").await;
+    let grant = "update task_run set state = 2, lease_until = now() + interval '1 minute'";
+    refuses(&mut database, grant).await;
+    refuses(&mut database, "update task_run set start_deadline = now()").await;
+    refuses(&mut database, "update task_gate set prompt = 'may I?'").await;
+    let second = "insert into task_gate (id, tenant_id, task_id, queue, type, kind, state, prompt,
+             content_digest, attempt, fence, opener_kind, opener_subject, opener_name, create_time)
+         select gen_random_uuid(), tenant_id, task_id, queue, type, kind, state, prompt,
+             content_digest, attempt, fence, opener_kind, opener_subject, opener_name, create_time
+         from task_gate";
+    refuses(&mut database, second).await;
+    let answer = crate::gates::input(&gate, serde_json::json!({}));
+    world.answer(answer).await.expect("it is answered");
+    refuses(
+        &mut database,
+        "update task_gate set state = 1, close_time = null",
+    )
+    .await;
+    refuses(&mut database, "update task_gate set comment = 'no'").await;
+}
+
+#[tokio::test]
 async fn row_level_security_hides_other_tenants_in_every_table() {
     let world = World::start().await;
     let agent = world.agent(&["lint"]);
@@ -136,6 +165,10 @@ async fn row_level_security_hides_other_tenants_in_every_table() {
     let careless = world.agent(&["once"]);
     let dead = world.dead_letters(careless, "once", 1).await;
     world.discard(&dead[0], "").await.expect("it is discarded");
+    let (_, gate) = world
+        .gated(careless, spec("once"), gate_of(GateKind::Input))
+        .await;
+    assert_eq!(gate.prompt, "which region?");
     let tables = "select relname::text from pg_class c join pg_namespace n on n.oid = relnamespace
          where nspname = 'task_queue' and relkind = 'r' and exists (
              select from pg_attribute where attrelid = c.oid and attname = 'tenant_id')";

@@ -111,6 +111,11 @@ impl World {
         self.running = Some(serve(service, &self.deps).await);
     }
 
+    /// Sets a key of the configuration from the next `run` on.
+    pub fn set(&mut self, key: &'static str, value: &str) {
+        self.settings.push((key, value.to_owned()));
+    }
+
     /// A second replica of the same service.
     pub async fn replica(&self) -> (Running, Deps) {
         self.replica_by(Arc::clone(&self.deps.clock)).await

@@ -148,7 +148,7 @@ impl World {
 #[tokio::test]
 async fn a_type_in_no_catalogue_is_free() {
     let world = World::start().await;
-    for kind in ["lint", "test", "Deploy_application", "deploy"] {
+    for kind in ["lint", "test", "Deploy_Anything", "deploy"] {
         let parameters = json!({"whatever": [1, {"x": null}]});
         let created = world
             .create(with(kind, parameters))

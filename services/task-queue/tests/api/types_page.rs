@@ -16,8 +16,8 @@ Made by `REEVE_WRITE_DOCS=1 cargo test -p reeve-task-queue --test api types_page
 `services/task-queue/task_types/`; do not edit it here.
 
 A task whose `type` is one of these has its `parameters` checked when it is created: what is bold is
-required, and what is not named is refused. Where its spec names no capability or no
-`start_to_close_timeout`, it gets those of the type. `reeve task-type get <name>` prints the JSON Schema
+required, and what is not named is refused. Where its spec names no capability, no
+`start_to_close_timeout` or no effect, it gets those of the type. `reeve task-type get <name>` prints the JSON Schema
 in full, with the bounds of each parameter. Tenants have types of their own beside these
 (`reeve.task.v1.TaskTypeService`).
 
@@ -69,8 +69,11 @@ fn entry(page: &mut String, kind: &TaskType) -> std::fmt::Result {
     writeln!(page, "\n### `{}`\n\n{}", kind.name, kind.description)?;
     writeln!(
         page,
-        "Capability `{}`, {minutes} minutes.\n",
-        kind.capability
+        "Capability `{}`, {minutes} minutes, {}.\n",
+        kind.capability,
+        kind.effect()
+            .as_str_name()
+            .trim_start_matches("TASK_EFFECT_")
     )?;
     let schema = kind.parameters_schema.clone().expect("a schema");
     let schema = reeve_wellknown::json_from_struct(schema);

@@ -4,7 +4,7 @@ use prost_types::Struct;
 use reeve_contracts::task::v1::task_service_client::TaskServiceClient;
 use reeve_contracts::task::v1::{
     CancelTaskRequest, CreateTaskRequest, GetTaskRequest, ListTasksRequest, RetryPolicy, Task,
-    TaskFilter, TaskOrigin, TaskPriority, TaskSpec,
+    TaskEffect, TaskFilter, TaskOrigin, TaskPriority, TaskSpec,
 };
 use reeve_contracts::r#type::v1::Money;
 use reeve_ids::{ExecutionId, TaskId, TenantId};
@@ -193,6 +193,9 @@ fn spec(key: AttemptKey<'_>, order: TaskOrder) -> TaskSpec {
             max_lost_leases: if order.redeliver { 0 } else { NO_REDELIVERY },
             ..RetryPolicy::default()
         }),
+        // Whether a step may be repeated is for its definition to say, whatever its type is: an
+        // attempt of which nobody knows what it did ends, and the engine looks at retry_safety.
+        effect: TaskEffect::Idempotent.into(),
         budget_id: order.budget_id,
         budget_amount: order.budget_amount.map(|money| Money {
             amount: money.amount,

@@ -184,10 +184,22 @@ fn said(kind: &str, data: &Value) -> Option<Said> {
         "task.failed" if text("error_code") == FailureClass::LeaseLost.as_str() => {
             failed(Failure::new(FailureClass::LeaseLost, text("error_message")))
         }
-        "task.failed" => failed(Failure::reported(text("error_code"), text("error_message"))),
+        "task.failed" => failed(reported(text("error_code"), text("error_message"))),
         "task.timed_out" => failed(Failure::new(FailureClass::Timeout, text("error_message"))),
         _ => None,
     }
+}
+
+/// What an agent reported, or how a person decided about its task: that is not tried again unless
+/// the step asks for it.
+fn reported(code: &str, message: &str) -> Failure {
+    let class = match code {
+        "OUTCOME_UNKNOWN" => FailureClass::OutcomeUnknown,
+        "APPROVAL_REJECTED" => FailureClass::Rejected,
+        "GATE_EXPIRED" => FailureClass::ApprovalExpired,
+        _ => return Failure::reported(code, message),
+    };
+    Failure::new(class, message)
 }
 
 #[cfg(test)]
@@ -220,6 +232,14 @@ mod tests {
             &json!({"error_code": "START_TO_CLOSE_TIMEOUT"}),
         );
         assert_eq!(late.class, FailureClass::Timeout);
+        for (code, class) in [
+            ("OUTCOME_UNKNOWN", FailureClass::OutcomeUnknown),
+            ("APPROVAL_REJECTED", FailureClass::Rejected),
+            ("GATE_EXPIRED", FailureClass::ApprovalExpired),
+        ] {
+            let decided = failure("task.failed", &json!({"error_code": code}));
+            assert_eq!(decided.class, class);
+        }
         assert_eq!(
             said("task.cancelled", &json!({})),
             Some(Said::News(TaskNews::Cancelled))
@@ -233,6 +253,10 @@ mod tests {
             "task.assigned",
             "task.rejected",
             "task.over_budget",
+            "task.suspended",
+            "task.gate_opened",
+            "task.gate_answered",
+            "task.gate_expired",
         ] {
             assert_eq!(said(kind, &json!({})), None, "{kind}");
         }

@@ -14,7 +14,7 @@ use reeve_status::{Fault, Reason};
 use super::order::{Order, Place};
 use super::{MOST_CREDIT, Session};
 use crate::domain::{LeaseToken, State};
-use crate::grpc::{parse_work, render};
+use crate::grpc::{parse_gate, parse_work, render};
 use crate::storage::Renewed;
 
 /// Items of one message.
@@ -120,6 +120,7 @@ impl Session {
             Said::Complete(batch) => self.complete(sequence, batch.items).boxed(),
             Said::Fail(batch) => self.fail(sequence, batch.items).boxed(),
             Said::Reject(batch) => self.reject(sequence, batch.items).boxed(),
+            Said::Suspend(batch) => self.suspend(sequence, batch.items).boxed(),
         };
         Ok(Some((place, work)))
     }
@@ -269,6 +270,29 @@ impl Session {
         .await;
     }
 
+    async fn suspend(self: Arc<Self>, sequence: i64, items: Vec<proto::SuspendTaskRequest>) {
+        let token = |item: &proto::SuspendTaskRequest| item.lease_token.clone();
+        let sorted = Sorted::new(items, token, parse_gate::suspend);
+        let tokens = sorted.good.iter().map(|(_, one)| one.token).collect();
+        let ending = self.ending(tokens);
+        let session = &self;
+        let (failures, ended) = sorted
+            .settle(|items| async move { session.report().suspend(items).await })
+            .await;
+        self.still_holds(ending, &failures);
+        let states = ended
+            .iter()
+            .map(|one| render::state(one.state).into())
+            .collect();
+        self.ack(proto::Ack {
+            sequence,
+            failures,
+            states,
+            ..Default::default()
+        })
+        .await;
+    }
+
     /// Gives back what the stream holds, if asked to. The feeder has seen `leaving` by then, or
     /// sees it after it has entered what it leased.
     async fn leave(self: Arc<Self>, goodbye: proto::Goodbye) {
@@ -315,6 +339,7 @@ fn leases_of(message: &Said) -> Vec<LeaseToken> {
         Said::Complete(batch) => all(batch.items.iter().map(|item| &item.lease_token)),
         Said::Fail(batch) => all(batch.items.iter().map(|item| &item.lease_token)),
         Said::Reject(batch) => all(batch.items.iter().map(|item| &item.lease_token)),
+        Said::Suspend(batch) => all(batch.items.iter().map(|item| &item.lease_token)),
     }
 }
 
@@ -329,6 +354,7 @@ fn check_size(message: &Said) -> Result<(), Fault> {
         Said::Complete(batch) => (batch.items.len(), 1, MOST),
         Said::Fail(batch) => (batch.items.len(), 1, MOST),
         Said::Reject(batch) => (batch.items.len(), 1, MOST),
+        Said::Suspend(batch) => (batch.items.len(), 1, MOST),
     };
     if (least..=most).contains(&items) {
         return Ok(());

@@ -262,6 +262,7 @@ async fn cancel_before(
                 artifacts: Vec::new(),
                 cancel_reason: Some(OVERLAP.to_owned()),
                 actor: by.actor.clone(),
+                gate: settling::AtGate::Nothing,
             });
         } else if !row.cancel_requested {
             let task = TaskId::from_uuid(row.task_id);

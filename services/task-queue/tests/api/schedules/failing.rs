@@ -23,9 +23,11 @@ async fn a_refused_task_is_a_failed_run_and_the_schedule_goes_on() {
     let world = world().await;
     let good = world.schedule(schedule("good", "*/10 * * * *")).await;
     let mut orphan = schedule("orphan", "*/10 * * * *");
-    let missing = reeve_ids::TaskId::new().to_string();
-    orphan.task.as_mut().expect("it has one").parent_task_id = missing;
+    let parent = world.create(spec("plan")).await.id;
+    orphan.task.as_mut().expect("it has one").parent_task_id = parent.clone();
     let orphan = world.schedule(orphan).await;
+    // Its parent is there no more.
+    tamper(&world, &format!("delete from task where id = '{parent}'")).await;
     let first = world.later(TimeDelta::minutes(10));
     world.is_handled(&orphan.id).await;
     goes_on(&world, &good.id).await;

@@ -11,6 +11,7 @@ select
     coalesce(r.fence, o.fence) as fence,
     coalesce(r.failures, o.failures) as failures,
     coalesce(r.lost_leases, o.lost_leases) as lost_leases,
+    coalesce(r.gate, 0::smallint) as gate,
     coalesce(r.blocked_by, 0) as blocked_by,
     coalesce(r.admission, 0::smallint) as admission,
     coalesce(r.parked, false) as parked,

@@ -18,4 +18,4 @@ on conflict (task_id) do update set
         else excluded.usage
     end,
     report_time = excluded.report_time
-where p.tenant_id = excluded.tenant_id
+where p.tenant_id = excluded.tenant_id and p.fence <= excluded.fence

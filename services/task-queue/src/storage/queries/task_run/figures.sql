@@ -8,6 +8,8 @@ select
     count(*) filter (where why = 'throttled') as throttled,
     count(*) filter (where why = 'over_budget') as over_budget,
     count(*) filter (where why = 'awaiting_budget') as awaiting_budget,
+    count(*) filter (where why = 'awaiting_input') as awaiting_input,
+    count(*) filter (where why = 'awaiting_approval') as awaiting_approval,
     count(*) filter (where state = 2) as assigned,
     count(*) filter (where state = 3) as accepted,
     count(*) filter (where state = 5) as in_progress,
@@ -16,6 +18,8 @@ from (
     select r.tenant_id, r.queue, r.capability, r.state, r.ready_time,
         case
             when r.state <> 1 then null
+            when r.gate = 1 then 'awaiting_input'
+            when r.gate > 1 then 'awaiting_approval'
             when r.blocked_by > 0 then 'blocked'
             when r.ready_time > $1 then 'scheduled'
             when (select exists (select from brake)) and exists (

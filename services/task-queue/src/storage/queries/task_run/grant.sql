@@ -23,6 +23,7 @@ granted as (
     where r.task_id = x.task_id
       and r.tenant_id = x.tenant_id
       and r.state = 1
+      and r.gate = 0
       and r.ready_time <= $7
       and r.blocked_by = 0
       and not r.parked
@@ -48,10 +49,12 @@ select
     t.id, t.tenant_id, t.type, t.title, t.queue, t.capability, t.priority, t.parameters,
     t.project_id, t.parent_task_id, t.origin_kind, t.origin_resource_id, t.labels, t.details,
     t.create_time,
-    g.state, g.version, g.attempt, g.fence, g.failures, g.lost_leases, g.blocked_by, g.admission,
+    g.state, g.version, g.attempt, g.fence, g.failures, g.lost_leases, g.gate, g.blocked_by,
+    g.admission,
     g.hold_id, g.ready_time, g.update_time, g.agent_id, g.assign_time, g.start_time,
     g.lease_until, g.cancel_time is not null as cancel_requested, g.cancel_reason,
     g.rejected_by,
+    g.gates,
     p.checkpoint
 from granted g
 join task t on t.id = g.task_id

@@ -7,6 +7,7 @@ where tenant_id = $1
   and demand = ''
   and state = 1
   and not parked
+  and gate = 0
   and ready_time <= $4
   and blocked_by = 0
   and (admission = 0 or (admission = 3 and hold_expire_time > $4))

@@ -7,7 +7,7 @@ join task_run r
   on r.tenant_id = x.tenant_id and r.queue = x.queue and r.capability = x.capability
   and r.demand = x.demand and r.line = x.line
 where r.order_score <= x.last_score
-  and r.state = 1 and not r.parked and r.ready_time <= $7 and r.blocked_by = 0
+  and r.state = 1 and not r.parked and r.gate = 0 and r.ready_time <= $7 and r.blocked_by = 0
   and (r.admission = 0 or (r.admission = 3 and r.hold_expire_time > $8))
   and case
       when (select exists (select from brake))

@@ -2,7 +2,7 @@
 select task_id, tenant_id, queue, capability, demand, line, line_weight, order_score
 from task_run
 where task_id > $1
-  and state = 1 and not parked and ready_time <= $2 and blocked_by = 0
+  and state = 1 and not parked and gate = 0 and ready_time <= $2 and blocked_by = 0
   and (admission = 0 or (admission = 3 and hold_expire_time > $2))
   and case
       when (select exists (select from brake))

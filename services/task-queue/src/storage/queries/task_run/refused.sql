@@ -9,5 +9,5 @@ select r.task_id, r.tenant_id, r.queue, r.capability, r.demand, r.line, r.line_w
     r.keyed or exists (select from task_limit where tenant_id = r.tenant_id) as limited
 from unnest($1::uuid[], $2::uuid[]) as x (task_id, tenant_id)
 join task_run r on r.task_id = x.task_id and r.tenant_id = x.tenant_id
-where r.state = 1 and not r.parked and r.blocked_by = 0
+where r.state = 1 and not r.parked and r.gate = 0 and r.blocked_by = 0
   and (r.admission = 0 or (r.admission = 3 and r.hold_expire_time > $3))

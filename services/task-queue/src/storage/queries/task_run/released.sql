@@ -5,7 +5,7 @@ from task_run r
 where r.tenant_id = $1
   and (cardinality($2::text[]) = 0 or r.queue = any ($2))
   and (cardinality($3::text[]) = 0 or r.capability = any ($3))
-  and r.state = 1 and not r.parked and r.ready_time <= $6 and r.blocked_by = 0
+  and r.state = 1 and not r.parked and r.gate = 0 and r.ready_time <= $6 and r.blocked_by = 0
   and (r.admission = 0 or (r.admission = 3 and r.hold_expire_time > $6))
   and (
       (cardinality($4::text[]) = 0 and $5::jsonb = '{}')

@@ -3,11 +3,11 @@ with x as (
     select * from unnest(
         $1::uuid[], $2::uuid[], $3::bigint[], $4::smallint[], $5::integer[], $6::integer[],
         $7::smallint[], $8::timestamptz[], $9::bigint[], $10::timestamptz[], $11::uuid[],
-        $12::text[], $13::text[], $14::jsonb[], $15::jsonb[]
+        $12::text[], $13::text[], $14::jsonb[], $15::jsonb[], $17::smallint[], $18::timestamptz[]
     ) as x (
         task_id, tenant_id, fence, attempt_end, failures, lost_leases,
         admission, ready_time, order_score, start_deadline, rejected_by,
-        error_code, error_message, error_details, usage
+        error_code, error_message, error_details, usage, gate, gate_deadline
     )
 ),
 kept as (
@@ -38,6 +38,9 @@ update task_run r set
         when x.rejected_by is null then r.rejected_by
         else array_append(r.rejected_by, x.rejected_by)
     end,
+    gate = x.gate,
+    gates = r.gates + case when x.gate = 0 then 0 else 1 end,
+    gate_deadline = x.gate_deadline,
     lease_until = null,
     close_deadline = null,
     update_time = $16

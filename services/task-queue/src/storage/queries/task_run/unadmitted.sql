@@ -8,7 +8,7 @@ from (
             partition by tenant_id order by ask_time nulls first, order_score
         ) as turn
     from task_run
-    where state = 1 and not parked and blocked_by = 0 and ready_time <= $2
+    where state = 1 and not parked and gate = 0 and blocked_by = 0 and ready_time <= $2
       and (admission in (1, 2) or (admission = 3 and hold_expire_time <= $2))
       and (ask_time is null or ask_time < $1)
       and case
