@@ -68,7 +68,7 @@ pub const RULES: [Rule; 6] = [
 ];
 
 /// What the rules forbid and one service does all the same: service, module, what it uses, and why.
-pub const EXCEPTIONS: [(&str, &str, &str, &str); 13] = [
+pub const EXCEPTIONS: [(&str, &str, &str, &str); 12] = [
     (
         "agent-registry",
         "loops",
@@ -110,12 +110,6 @@ pub const EXCEPTIONS: [(&str, &str, &str, &str); 13] = [
         "loops",
         "crate::storage",
         "sweeps read in bulk what is due, and hand it to lanes and queues",
-    ),
-    (
-        "task-queue",
-        "operations",
-        "crate::clients",
-        "who may lease is what agent-registry says of the agent",
     ),
     (
         "workflow-engine",

@@ -60,6 +60,11 @@ const FINISH: Duration = Duration::from_secs(25);
 /// Pauses between streams: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+fn pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').ok_or("must be key=value")?;
+    Ok((pair.0.to_owned(), pair.1.to_owned()))
+}
+
 /// Options of `reeve agent run`.
 #[derive(Debug, Clone, Args)]
 pub struct AgentRunArgs {
@@ -70,6 +75,12 @@ pub struct AgentRunArgs {
     /// What the agent can do, as name or name@version; may be repeated.
     #[arg(long = "capability", required = true)]
     pub capabilities: Vec<String>,
+    /// Attribute of each of its capabilities that tasks may ask for, as key=value; may be repeated.
+    #[arg(long = "attribute", value_name = "KEY=VALUE", value_parser = pair)]
+    pub attributes: Vec<(String, String)>,
+    /// Label of the agent, as key=value; may be repeated.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
+    pub labels: Vec<(String, String)>,
     /// Shell command that does one task.
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub exec: String,

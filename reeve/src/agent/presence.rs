@@ -216,13 +216,15 @@ fn registration(args: &AgentRunArgs) -> RegisterAgentRequest {
     // Process ids repeat from container to container.
     let unlikely = || uuid::Uuid::new_v4().simple().to_string();
     let default = || format!("{}-{}", bare(&args.capabilities[0]), &unlikely()[..8]);
-    let capabilities = args.capabilities.iter().map(|text| capability(text));
+    let capabilities = args.capabilities.iter();
+    let capabilities = capabilities.map(|text| capability(text, &args.attributes));
     RegisterAgentRequest {
         name: args.name.clone().unwrap_or_else(default),
         r#type: args.agent_type.clone(),
         model_id: args.model.clone(),
         capabilities: capabilities.collect(),
         max_concurrent_tasks: args.concurrency,
+        labels: args.labels.iter().cloned().collect(),
         ..RegisterAgentRequest::default()
     }
 }
@@ -274,11 +276,14 @@ fn bare(capability: &str) -> &str {
         .map_or(capability, |(name, _)| name)
 }
 
-fn capability(text: &str) -> Capability {
+fn capability(text: &str, attributes: &[(String, String)]) -> Capability {
     let (name, version) = text.split_once('@').unwrap_or((text, "1.0.0"));
+    let attributes = attributes.iter();
+    let attributes = attributes.map(|(key, value)| (key.clone(), value.clone().into()));
+    let attributes = serde_json::Value::Object(attributes.collect());
     Capability {
         name: name.to_owned(),
         version: version.to_owned(),
-        attributes: None,
+        attributes: reeve_wellknown::struct_from_json(attributes),
     }
 }

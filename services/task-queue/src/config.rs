@@ -57,7 +57,7 @@ pub struct QueueConfig {
     /// How long what is known of an agent is believed.
     #[serde(with = "duration")]
     pub agent_memory: Duration,
-    /// How long what is known of a tenant's task types is believed.
+    /// How long what is known of a tenant's task types and demands is believed.
     #[serde(with = "duration")]
     pub task_type_memory: Duration,
     /// How long a budget that refused is left alone.

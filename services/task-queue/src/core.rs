@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalogues::Catalogues;
 use crate::clients::{Agents, Budgets};
 use crate::config::QueueConfig;
+use crate::demands::KnownDemands;
 use crate::dispatch::{Dispatch, ReadyTask};
 use crate::domain::Admission;
 use crate::metrics::TaskMetrics;
@@ -58,6 +59,8 @@ pub struct Parts {
     pub schedules: Arc<Notify>,
     /// Which types tasks may have.
     pub catalogues: Catalogues,
+    /// What tasks ask of agents.
+    pub demands: KnownDemands,
     /// Who can do what.
     pub agents: Agents,
     /// What may be spent.
@@ -173,6 +176,11 @@ impl Shared {
             let topic = Self::agent_topic(tenant, AgentId::from_uuid(agent));
             self.wakeups.publish(&topic);
         }
+    }
+
+    /// The topic on which those who lease for an agent hear that something of it has changed.
+    pub fn change_topic(tenant: TenantId, agent: AgentId) -> String {
+        format!("changed/{tenant}/{agent}")
     }
 
     /// The topic on which an agent's streams listen for cancellations.

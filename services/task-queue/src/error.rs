@@ -5,7 +5,7 @@ use std::time::Duration;
 use reeve_ids::{BrakeId, GateId, LimitId, ScheduleId, TaskId, TenantId};
 use reeve_status::{Code, Fault, Reason};
 
-use crate::domain::{Forbidden, GateState, MOST_GATES, Objection, State};
+use crate::domain::{Forbidden, GateState, MOST_DEMANDS, MOST_GATES, Objection, State};
 use crate::operations::gates;
 
 /// Why something was not done.
@@ -184,6 +184,9 @@ pub enum Error {
     /// The task has had as many gates as it may.
     #[error("task {0} may not have another gate")]
     TooManyGates(TaskId),
+    /// The tenant's tasks ask for as many different things of agents as they may.
+    #[error("tenant {0} may have {MOST_DEMANDS} different requirements")]
+    TooManyDemands(TenantId),
     /// A lane holds as much as it may.
     #[error("the {lane} lane is full")]
     LaneFull {
@@ -359,6 +362,11 @@ impl From<Error> for Fault {
                 .with("limit", MOST_GATES.to_string())
                 .with_quota("gates", message)
             }
+            Error::TooManyDemands(tenant) => limit_reached(
+                tenant,
+                "different requirements among its tasks",
+                MOST_DEMANDS,
+            ),
             Error::LaneFull { lane } => Self::new(
                 Code::ResourceExhausted,
                 Reason::Overloaded,

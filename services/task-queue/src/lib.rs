@@ -15,6 +15,7 @@ mod catalogues;
 mod clients;
 mod config;
 mod core;
+mod demands;
 mod dispatch;
 mod domain;
 mod error;

@@ -21,6 +21,7 @@ use crate::catalogues::Catalogues;
 use crate::clients::{Agents, Budgets};
 use crate::config::{Config, span};
 use crate::core::{Parts, Shared};
+use crate::demands::KnownDemands;
 use crate::dispatch::Dispatch;
 use crate::grpc::{
     GateApi, LimitApi, QueueApi, ScalerApi, ScheduleApi, TaskApi, TypeApi, WorkApi, spec_of,
@@ -190,8 +191,15 @@ fn queue(config: Config, deps: Deps) -> Queue {
         span(config.queue.task_type_memory),
         metrics.type_reads.clone(),
     );
+    let demands = KnownDemands::new(
+        deps.database.clone(),
+        wakeups.clone(),
+        Arc::clone(&deps.clock),
+        span(config.queue.task_type_memory),
+    );
     let shared = Shared::new(Parts {
         catalogues,
+        demands,
         dispatch: Dispatch::new(ready, wakeups.clone(), Arc::clone(&deps.clock)),
         asides: Asides::default(),
         figures: Figures::new(config.queue.figures_period),

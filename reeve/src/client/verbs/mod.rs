@@ -13,6 +13,7 @@ pub mod queues;
 pub mod schedules;
 pub mod task_types;
 pub mod tasks;
+mod wanted;
 pub mod workflows;
 
 use indicatif::{ProgressBar, ProgressStyle};

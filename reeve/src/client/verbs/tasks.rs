@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::chosen_tasks::{self, Chosen, OneOrChosen};
 use super::gates;
+use super::wanted::Wanted;
 use super::{Page, bar, call, follow, persist};
 use crate::client::exit::EndedBadly;
 use crate::client::input;
@@ -42,7 +43,7 @@ pub enum Verb {
     /// Create a task.
     Create {
         /// A file of protobuf JSON (CreateTaskRequest), or - for stdin, in place of the options below.
-        #[arg(short, long, conflicts_with_all = ["task_type", "title", "capability", "parameters", "concurrency_keys", "fairness_key", "effect", "request_id"])]
+        #[arg(short, long, conflicts_with_all = ["task_type", "title", "capability", "parameters", "concurrency_keys", "fairness_key", "effect", "Wanted", "request_id"])]
         file: Option<PathBuf>,
         /// Its type, for example "lint".
         #[arg(long = "type", required_unless_present = "file")]
@@ -66,6 +67,8 @@ pub enum Verb {
         /// type.
         #[arg(long)]
         effect: Option<String>,
+        #[command(flatten)]
+        wanted: Box<Wanted>,
         /// Repeating a creation with the same id yields the first task.
         #[arg(long, default_value = "")]
         request_id: String,
@@ -122,6 +125,7 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             concurrency_keys,
             fairness_key,
             effect,
+            wanted,
             request_id,
             wait,
         } => {
@@ -137,6 +141,7 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
                 if let Some(effect) = effect {
                     spec["effect"] = json!(input::value_of(EFFECT, &effect)?);
                 }
+                wanted.put_into(&mut spec)?;
                 input::message(json!({"spec": spec, "requestId": request_id}))?
             };
             if request.request_id.is_empty() {
@@ -226,12 +231,35 @@ async fn show(session: &Session, task_id: String, out: &mut impl Write) -> Resul
     print(out, session.output, &found, "task", COLUMNS)?;
     let mut task = found.task.unwrap_or_default();
     gates::show(session, task.gate.take(), out)?;
+    if session.output == Format::Table {
+        print_lack(out, &task)?;
+    }
     if let Some(result) = task.result.take()
         && session.output == Format::Table
     {
         print_json(out, &reeve_wellknown::json_from_struct(result))?;
     }
     Ok(task)
+}
+
+/// Says why no agent may be given a task that waits for one.
+fn print_lack(out: &mut impl Write, task: &Task) -> Result<()> {
+    let Some(why) = &task.ineligibility else {
+        return Ok(());
+    };
+    let counts = why.counts.iter().map(|count| {
+        let term = short(count.term().as_str_name());
+        format!("{} at {term}", count.agents)
+    });
+    let counts: Vec<_> = counts.collect();
+    let counts = if counts.is_empty() {
+        String::new()
+    } else {
+        format!(" (agents: {})", counts.join(", "))
+    };
+    let term = short(why.term().as_str_name());
+    let sentence = visible(&why.sentence);
+    Ok(writeln!(out, "{term}: {sentence}{counts}")?)
 }
 
 /// Follows a task to its end and shows it; an error unless it is COMPLETED.
@@ -268,7 +296,12 @@ async fn follow_to_end(session: &Session, task_id: &str) -> Result<()> {
         }
         bar.set_message(match task.pending_reason() {
             PendingReason::Unspecified => short(task.state().as_str_name()).to_owned(),
-            reason => format!("PENDING: {}", short(reason.as_str_name())),
+            reason => {
+                let why = task.ineligibility.as_ref();
+                let why = why.map(|why| format!(", {}", visible(&why.sentence)));
+                let reason = short(reason.as_str_name());
+                format!("PENDING: {reason}{}", why.unwrap_or_default())
+            }
         });
         let ended = matches!(
             task.state(),

@@ -1,32 +1,39 @@
 //! agent-registry: who is there and who can do what. What is known is believed for a moment, and
 //! for longer while agent-registry is away, so that its restart does not stop the work.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use moka::future::Cache;
 use reeve_contracts::agent::v1::agent_service_client::AgentServiceClient;
-use reeve_contracts::agent::v1::{AgentFilter, AgentState, GetAgentRequest, ListAgentsRequest};
+use reeve_contracts::agent::v1::{
+    Agent, AgentFilter, AgentState, GetAgentRequest, ListAgentsRequest,
+};
 use reeve_ids::{AgentId, TenantId};
 use reeve_runtime::Peer;
 use reeve_status::{Fault, Reason};
+use semver::Version;
+use serde_json::Value as Json;
+
+use crate::domain::{AgentInfo, AgentLoad, Capability, Fleet, Offer};
 
 /// How long the last known is good enough while agent-registry is away.
 const STALE: Duration = Duration::from_secs(600);
 /// How long an answer is waited for where one can do without.
 const PATIENCE: Duration = Duration::from_secs(1);
-const MOST_AGENTS: u64 = 200_000;
+/// What all that is known of single agents may take, and of whole fleets.
+const MOST_BYTES: u64 = 128 * 1_024 * 1_024;
 
-/// What is to be known of an agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentInfo {
-    /// Whether it may be given work.
-    pub active: bool,
-    /// Its state, for people.
-    pub state: &'static str,
-    /// Names of what it can do.
-    pub capabilities: Vec<String>,
-}
+/// States in which a process runs. Those in which none does gather agents of long ago.
+const LIVE: [AgentState; 6] = [
+    AgentState::Starting,
+    AgentState::Active,
+    AgentState::Draining,
+    AgentState::Inactive,
+    AgentState::Maintenance,
+    AgentState::Stopping,
+];
 
 /// Asks agent-registry.
 #[derive(Clone)]
@@ -34,7 +41,8 @@ pub struct Agents {
     peer: Peer,
     fresh: Cache<(TenantId, AgentId), Arc<AgentInfo>>,
     last: Cache<(TenantId, AgentId), Arc<AgentInfo>>,
-    eligible: Cache<(TenantId, String), Arc<Vec<AgentId>>>,
+    fleets: Cache<TenantId, Arc<Fleet>>,
+    last_fleets: Cache<TenantId, Arc<Fleet>>,
     memory: Duration,
     /// Until when agent-registry, which did not answer, is left alone by whoever can do without.
     silent: Arc<Mutex<Option<Instant>>>,
@@ -45,17 +53,22 @@ impl Agents {
     pub fn new(peer: Peer, memory: Duration) -> Self {
         let cache = |life| {
             Cache::builder()
-                .max_capacity(MOST_AGENTS)
+                .weigher(|_, agent: &Arc<AgentInfo>| bytes(agent.offer.weight()))
+                .max_capacity(MOST_BYTES)
+                .time_to_live(life)
+        };
+        let of_fleets = |life| {
+            Cache::builder()
+                .weigher(|_, fleet: &Arc<Fleet>| bytes(fleet.weight()))
+                .max_capacity(MOST_BYTES)
                 .time_to_live(life)
         };
         Self {
             peer,
             fresh: cache(memory).build(),
             last: cache(STALE).build(),
-            eligible: Cache::builder()
-                .max_capacity(10_000)
-                .time_to_live(memory)
-                .build(),
+            fleets: of_fleets(memory).build(),
+            last_fleets: of_fleets(STALE).build(),
             memory,
             silent: Arc::default(),
         }
@@ -132,38 +145,36 @@ impl Agents {
             .await;
         let found = answer.map_err(|status| away(&status))?.into_inner().agent;
         let found = found.ok_or_else(|| Fault::not_found("agent", agent))?;
-        let state = found.state();
-        let info = Arc::new(AgentInfo {
-            active: state == AgentState::Active,
-            state: state.as_str_name().trim_start_matches("AGENT_STATE_"),
-            capabilities: found.capabilities.into_iter().map(|one| one.name).collect(),
-        });
+        let info = Arc::new(info(found).ok_or_else(Fault::internal)?);
         self.last.insert((tenant, agent), Arc::clone(&info)).await;
         Ok(info)
     }
 
-    /// The active agents that offer a capability; nothing when that cannot be known now.
-    pub async fn eligible(&self, tenant: TenantId, capability: &str) -> Option<Arc<Vec<AgentId>>> {
-        let key = (tenant, capability.to_owned());
+    /// The agents of a tenant that live; nothing when that cannot be known now.
+    pub async fn fleet(&self, tenant: TenantId) -> Option<Arc<Fleet>> {
         if self.is_silent() {
-            return self.eligible.get(&key).await;
+            return self.fleets.get(&tenant).await;
         }
-        let listed = self
-            .eligible
-            .try_get_with(key, self.list(tenant, capability))
-            .await;
+        let listed = self.fleets.try_get_with(tenant, self.list(tenant)).await;
         listed
             .inspect_err(|fault| {
                 self.note(fault);
-                tracing::debug!(%fault, "eligible agents are unknown");
+                tracing::debug!(%fault, "the fleet is unknown");
             })
             .ok()
     }
 
-    async fn list(&self, tenant: TenantId, capability: &str) -> Result<Arc<Vec<AgentId>>, Fault> {
+    /// As [`Agents::fleet`]; while agent-registry is away, the last that was known.
+    pub async fn fleet_or_last(&self, tenant: TenantId) -> Option<Arc<Fleet>> {
+        match self.fleet(tenant).await {
+            Some(fleet) => Some(fleet),
+            None => self.last_fleets.get(&tenant).await,
+        }
+    }
+
+    async fn list(&self, tenant: TenantId) -> Result<Arc<Fleet>, Fault> {
         let filter = AgentFilter {
-            states: vec![AgentState::Active.into()],
-            capability: capability.to_owned(),
+            states: LIVE.map(i32::from).to_vec(),
             ..AgentFilter::default()
         };
         let mut message = ListAgentsRequest {
@@ -180,10 +191,11 @@ impl Agents {
                 .list_agents(request)
                 .await;
             let page = answer.map_err(|status| away(&status))?.into_inner();
-            let ids = page.agents.iter().map(|agent| agent.id.parse::<AgentId>());
-            agents.extend(ids.flatten());
+            agents.extend(page.agents.into_iter().filter_map(info).map(Arc::new));
             if page.next_page_token.is_empty() {
-                return Ok(Arc::new(agents));
+                let fleet = Arc::new(Fleet::new(agents));
+                self.last_fleets.insert(tenant, Arc::clone(&fleet)).await;
+                return Ok(fleet);
             }
             message.page_token = page.next_page_token;
         }
@@ -192,14 +204,69 @@ impl Agents {
     /// Forgets an agent of which something has changed.
     pub async fn forget(&self, tenant: TenantId, agent: AgentId) {
         self.fresh.invalidate(&(tenant, agent)).await;
-        // Rare enough to ask anew for every capability.
-        self.eligible.invalidate_all();
+        self.fleets.invalidate(&tenant).await;
     }
 }
 
 impl std::fmt::Debug for Agents {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Agents")
+    }
+}
+
+fn bytes(weight: usize) -> u32 {
+    u32::try_from(weight).unwrap_or(u32::MAX)
+}
+
+/// What matters of an agent; nothing when its id is none.
+fn info(agent: Agent) -> Option<AgentInfo> {
+    let state = agent.state();
+    let load = agent.workload.as_ref();
+    let capabilities = agent.capabilities.into_iter().map(|one| Capability {
+        version: Version::parse(&one.version).ok(),
+        attributes: one
+            .attributes
+            .map(reeve_wellknown::json_from_struct)
+            .map(texts)
+            .unwrap_or_default(),
+        name: one.name,
+    });
+    let offer = Offer::new(capabilities.collect(), agent.labels.into_iter().collect());
+    Some(AgentInfo {
+        id: agent.id.parse().ok()?,
+        active: state == AgentState::Active,
+        state: state.as_str_name().trim_start_matches("AGENT_STATE_"),
+        offer: Arc::new(offer),
+        load: AgentLoad {
+            running: load.map_or(0, |load| load.active_task_count),
+            queued: load.map_or(0, |load| load.queue_length),
+            capacity: agent.max_concurrent_tasks,
+        },
+    })
+}
+
+/// The attributes that a text can equal: texts, numbers and truth values as JSON writes them, and
+/// lists of such, each of whose items counts.
+fn texts(attributes: Json) -> BTreeMap<String, Vec<String>> {
+    let Json::Object(attributes) = attributes else {
+        return BTreeMap::new();
+    };
+    let attributes = attributes.into_iter().map(|(key, value)| {
+        let values = match value {
+            Json::Array(items) => items.iter().filter_map(text).collect(),
+            other => text(&other).into_iter().collect(),
+        };
+        (key, values)
+    });
+    attributes.collect()
+}
+
+fn text(value: &Json) -> Option<String> {
+    match value {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        Json::Bool(truth) => Some(truth.to_string()),
+        Json::Null | Json::Array(_) | Json::Object(_) => None,
     }
 }
 
@@ -219,4 +286,28 @@ fn away(status: &tonic::Status) -> Fault {
     let message = "agent-registry cannot be reached";
     Fault::unavailable(Reason::PeerUnavailable, message, Duration::from_secs(1))
         .with("peer", "agent-registry")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn attributes_equal_what_json_writes() {
+        let attributes = json!({
+            "region": "eu", "gpus": 2, "share": 0.5, "fast": true, "languages": ["rust", "go", {}],
+            "none": null, "nested": {"a": 1},
+        });
+        let found = texts(attributes);
+        let is = |key: &str, values: &[&str]| assert_eq!(found[key], values, "{key}");
+        is("region", &["eu"]);
+        is("gpus", &["2"]);
+        is("share", &["0.5"]);
+        is("fast", &["true"]);
+        is("languages", &["rust", "go"]);
+        is("none", &[]);
+        is("nested", &[]);
+    }
 }

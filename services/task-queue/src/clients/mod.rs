@@ -3,5 +3,5 @@
 mod agents;
 mod budgets;
 
-pub use agents::{AgentInfo, Agents};
+pub use agents::Agents;
 pub use budgets::{Budgets, Refusal, Reservation};

@@ -1,9 +1,12 @@
 //! Who waits for tasks in this process, and waking just as many as there are tasks: were all woken
 //! for each, a hundred idle agents would ask Redis a hundred times for one task. A ring is therefore
 //! worth something: who cannot look any more passes it on.
+//!
+//! Of two idle waiters that chance names, the one with more free slots is rung: nearly as even as
+//! asking all of them, and nobody has to be asked.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reeve_ids::AgentId;
@@ -22,14 +25,14 @@ pub struct Hall {
 #[derive(Debug, Default)]
 struct Bench {
     seats: Vec<Arc<Seat>>,
-    /// Where the next search begins, so that all get their turn.
-    next: usize,
 }
 
 #[derive(Debug)]
 struct Seat {
     agent: AgentId,
     idle: AtomicBool,
+    /// How many tasks it could take when it armed.
+    free: AtomicUsize,
     bell: Notify,
     /// The lane that it was rung for, until it looks. Written while the benches are locked.
     rung: Mutex<Option<LaneKey>>,
@@ -42,8 +45,9 @@ pub struct Waiter {
     lanes: Vec<LaneKey>,
     seat: Arc<Seat>,
     remote: Vec<Wakeup>,
-    /// What it was rung for and is looking for.
-    owed: Option<LaneKey>,
+    /// What it was rung for and is looking for, each lane once: who gets all that it asks for rings
+    /// for the next.
+    owed: Vec<LaneKey>,
 }
 
 impl Hall {
@@ -58,23 +62,20 @@ impl Hall {
     /// Wakes up to `tasks` idle waiters of a lane, passing over agents that are shunned; answers how
     /// many.
     pub fn ring(&self, lane: &LaneKey, tasks: usize, shunned: &[AgentId]) -> usize {
-        let mut lanes = lock(&self.lanes);
-        let Some(bench) = lanes.get_mut(lane) else {
+        let lanes = lock(&self.lanes);
+        let Some(bench) = lanes.get(lane) else {
             return 0;
         };
         let mut woken = 0;
-        let count = bench.seats.len();
-        let start = bench.next;
-        for offset in 0..count {
-            if woken == tasks {
+        while woken < tasks {
+            let starts = [(); 2].map(|()| rand::random_range(0..bench.seats.len()));
+            let Some(seat) = bench.better(starts, shunned) else {
                 break;
-            }
-            let at = (start + offset) % count;
-            let seat = &bench.seats[at];
-            if !shunned.contains(&seat.agent) && seat.idle.swap(false, Ordering::AcqRel) {
+            };
+            // It may have been disarmed since it was looked at; then another is looked for.
+            if seat.idle.swap(false, Ordering::AcqRel) {
                 *lock(&seat.rung) = Some(lane.clone());
                 seat.bell.notify_one();
-                bench.next = (at + 1) % count;
                 woken += 1;
             }
         }
@@ -93,6 +94,7 @@ impl Hall {
         let seat = Arc::new(Seat {
             agent,
             idle: AtomicBool::new(false),
+            free: AtomicUsize::new(0),
             bell: Notify::new(),
             rung: Mutex::default(),
         });
@@ -111,34 +113,64 @@ impl Hall {
             lanes: lanes.to_vec(),
             seat,
             remote,
-            owed: None,
+            owed: Vec::new(),
         }
     }
 }
 
+impl Bench {
+    /// Of the first idle seats from two places on, the one with more free slots.
+    fn better(&self, [first, second]: [usize; 2], shunned: &[AgentId]) -> Option<&Arc<Seat>> {
+        let one = self.idle_from(first, shunned, None)?;
+        let Some(other) = self.idle_from(second, shunned, Some(one)) else {
+            return Some(one);
+        };
+        let free = |seat: &Seat| seat.free.load(Ordering::Relaxed);
+        Some(if free(other) > free(one) { other } else { one })
+    }
+
+    fn idle_from(
+        &self,
+        start: usize,
+        shunned: &[AgentId],
+        but: Option<&Arc<Seat>>,
+    ) -> Option<&Arc<Seat>> {
+        let (before, after) = self.seats.split_at(start);
+        after.iter().chain(before).find(|seat| {
+            seat.idle.load(Ordering::Acquire)
+                && !shunned.contains(&seat.agent)
+                && but.is_none_or(|but| !Arc::ptr_eq(but, seat))
+        })
+    }
+}
+
 impl Waiter {
-    /// From now on a ring counts. Call it before looking, so that nothing is missed in between.
-    pub fn arm(&mut self) {
+    /// From now on a ring counts, for one who could take so many tasks. Call it before looking, so
+    /// that nothing is missed in between.
+    pub fn arm(&mut self, free: usize) {
         let rung = lock(&self.seat.rung).take();
-        self.owed = rung.or(self.owed.take());
+        self.owed
+            .extend(rung.filter(|lane| !self.owed.contains(lane)));
+        self.seat.free.store(free, Ordering::Relaxed);
         self.seat.idle.store(true, Ordering::Release);
     }
 
     /// It has looked: what it was rung for before it armed is done.
     pub fn looked(&mut self) {
-        self.owed = None;
+        self.owed.clear();
     }
 
-    /// From now on others are rung for, and for what it was rung since it armed.
+    /// From now on others are rung for, and for what it was rung and has not looked for.
     pub fn disarm(&mut self) {
-        if self.seat.idle.swap(false, Ordering::AcqRel) {
-            return;
+        let mut owed = std::mem::take(&mut self.owed);
+        if !self.seat.idle.swap(false, Ordering::AcqRel) {
+            // Whoever rings holds the benches until it has said for what.
+            let benches = lock(&self.hall.lanes);
+            let rung = lock(&self.seat.rung).take();
+            drop(benches);
+            owed.extend(rung.filter(|lane| !owed.contains(lane)));
         }
-        // Whoever rings holds the benches until it has said for what.
-        let benches = lock(&self.hall.lanes);
-        let rung = lock(&self.seat.rung).take();
-        drop(benches);
-        if let Some(lane) = rung {
+        for lane in owed {
             self.hall.ring_everywhere(&lane, 1, &[]);
         }
     }
@@ -169,9 +201,6 @@ impl Drop for Waiter {
     fn drop(&mut self) {
         self.stand_up();
         self.disarm();
-        if let Some(lane) = self.owed.take() {
-            self.hall.ring_everywhere(&lane, 1, &[]);
-        }
     }
 }
 
@@ -180,92 +209,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::FutureExt as _;
-    use reeve_ids::TenantId;
-    use reeve_redis::{Redis, RedisConfig};
-
-    use super::*;
-
-    /// A hall whose Redis is nowhere: rings stay in the process.
-    async fn hall() -> (Arc<Hall>, LaneKey) {
-        let nowhere = RedisConfig::new("redis://127.0.0.1:1");
-        let redis = Redis::connect(&nowhere)
-            .await
-            .expect("a well formed address");
-        let hall = Hall::new(redis.wakeups("test"));
-        let lane = LaneKey::new(TenantId::new(), "default", "lint", "");
-        (Arc::new(hall), lane)
-    }
-
-    fn enter(hall: &Arc<Hall>, lane: &LaneKey) -> Waiter {
-        Hall::enter(hall, AgentId::new(), std::slice::from_ref(lane))
-    }
-
-    fn is_woken(waiter: &mut Waiter) -> bool {
-        waiter.seat.bell.notified().now_or_never().is_some()
-    }
-
-    #[tokio::test]
-    async fn wakes_as_many_as_there_are_tasks_and_each_in_turn() {
-        let (hall, lane) = hall().await;
-        let mut waiters: Vec<_> = (0..3).map(|_| enter(&hall, &lane)).collect();
-        assert_eq!(hall.ring(&lane, 1, &[]), 0, "nobody is idle yet");
-        waiters.iter_mut().for_each(Waiter::arm);
-        assert_eq!(hall.ring(&lane, 2, &[]), 2);
-        let woken: Vec<_> = waiters.iter_mut().map(is_woken).collect();
-        assert_eq!(woken, [true, true, false]);
-        assert_eq!(hall.ring(&lane, 5, &[]), 1, "only the third is still idle");
-        waiters.clear();
-        assert_eq!(hall.ring(&lane, 1, &[]), 0);
-        assert!(lock(&hall.lanes).is_empty(), "an empty lane is forgotten");
-    }
-
-    #[tokio::test]
-    async fn passes_over_who_has_rejected() {
-        let (hall, lane) = hall().await;
-        let (mut first, mut second) = (enter(&hall, &lane), enter(&hall, &lane));
-        first.arm();
-        second.arm();
-        assert_eq!(hall.ring(&lane, 2, &[first.seat.agent]), 1);
-        assert_eq!((is_woken(&mut first), is_woken(&mut second)), (false, true));
-    }
-
-    #[tokio::test]
-    async fn a_ring_that_comes_while_one_looks_is_passed_on() {
-        let (hall, lane) = hall().await;
-        let (mut first, mut second) = (enter(&hall, &lane), enter(&hall, &lane));
-        first.arm();
-        assert_eq!(hall.ring(&lane, 1, &[]), 1);
-        second.arm();
-        first.looked();
-        first.disarm();
-        assert!(is_woken(&mut second));
-    }
-
-    #[tokio::test]
-    async fn who_leaves_without_having_looked_passes_its_ring_on() {
-        let (hall, lane) = hall().await;
-        let (mut first, mut second) = (enter(&hall, &lane), enter(&hall, &lane));
-        first.arm();
-        assert_eq!(hall.ring(&lane, 1, &[]), 1);
-        second.arm();
-        // It goes to look and is cut off.
-        first.arm();
-        drop(first);
-        assert!(is_woken(&mut second));
-    }
-
-    #[tokio::test]
-    async fn who_has_looked_owes_nothing() {
-        let (hall, lane) = hall().await;
-        let (mut first, mut second) = (enter(&hall, &lane), enter(&hall, &lane));
-        first.arm();
-        assert_eq!(hall.ring(&lane, 1, &[]), 1);
-        first.arm();
-        second.arm();
-        first.looked();
-        drop(first);
-        assert!(!is_woken(&mut second));
-    }
-}
+#[path = "hall_tests.rs"]
+mod tests;

@@ -21,6 +21,8 @@ use crate::storage::{PlaceRow, ReadyRow};
 pub use hall::{Hall, Waiter};
 pub use ripener::Ripener;
 
+/// Lanes that one script looks into: a longer one would hold up everybody else on the server.
+const LANES_AT_ONCE: usize = 1_000;
 /// How long a popped task may stay unclaimed before it returns to its lane.
 const CLAIM_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -129,7 +131,7 @@ impl From<&NewTask> for ReadyTask {
             id: task.id,
             score: task.order_score(),
             ready_time: task.ready_time(),
-            shunned: Vec::new(),
+            shunned: task.spec.placement.avoid.clone(),
         }
     }
 }
@@ -244,7 +246,20 @@ impl Dispatch {
         lanes: &[LaneKey],
         limit: usize,
     ) -> Result<Vec<Popped>, reeve_redis::Error> {
-        self.ready.pop(lanes, limit, CLAIM_DEADLINE).await
+        let mut popped = Vec::new();
+        for some in lanes.chunks(LANES_AT_ONCE) {
+            let left = limit - popped.len();
+            match self.ready.pop(some, left, CLAIM_DEADLINE).await {
+                Ok(more) => popped.extend(more),
+                // What was popped is to be claimed first.
+                Err(_) if !popped.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+            if popped.len() >= limit {
+                break;
+            }
+        }
+        Ok(popped)
     }
 
     /// Forgets tasks that were popped and claimed, or are not to be had. Nobody waits for it.

@@ -3,7 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
 
-use super::{Effect, Forbidden, GateKind, RetryPolicy, Ruling, State, state::State::*};
+use super::backoff::jittered;
+use super::{Effect, Forbidden, GateKind, RetryPolicy, Ruling, State, Tally, state::State::*};
 
 /// Why an attempt did not complete.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,12 +114,14 @@ pub enum Cause {
 }
 
 /// Where a task stands when something ends.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Standing {
     /// Its state.
     pub state: State,
     /// Failures so far.
     pub failures: i32,
+    /// Those of them that each rule of its policy was about; none where it is shorter.
+    pub by_rule: Vec<i32>,
     /// Lost leases so far.
     pub lost_leases: i32,
     /// Whether cancellation was asked for.
@@ -142,6 +145,10 @@ pub struct Settled {
     pub error: Option<TaskError>,
     /// Failures from now on.
     pub failures: i32,
+    /// Those of them that each rule was about; empty without rules.
+    pub by_rule: Vec<i32>,
+    /// The rule that decided, from 1; nothing when none was about it.
+    pub rule: Option<i16>,
     /// Lost leases from now on.
     pub lost_leases: i32,
     /// When it may be leased again, if it is PENDING and not behind a gate.
@@ -150,6 +157,18 @@ pub struct Settled {
     pub dead: bool,
     /// The gate that opens, if one does.
     pub gate: Option<GateKind>,
+}
+
+/// What fails an attempt.
+struct Failure {
+    /// FAILED or TIMEOUT.
+    state: State,
+    end: AttemptEnd,
+    error: TaskError,
+    /// Whether trying again may help.
+    retryable: bool,
+    /// When not to try again before.
+    retry_after: Option<TimeDelta>,
 }
 
 /// Decides. `seed` in [0, 1) is the random part of a backoff.
@@ -175,13 +194,14 @@ pub fn settle(
             retry_after,
         } => {
             standing.begun()?.becomes(Failed)?;
-            let after =
-                |failures| retry_after.unwrap_or_else(|| standing.retry.wait(failures, seed));
-            Ok(
-                standing.failed(Failed, AttemptEnd::Failed, error, retryable, |f| {
-                    now + after(f)
-                }),
-            )
+            let failure = Failure {
+                state: Failed,
+                end: AttemptEnd::Failed,
+                error,
+                retryable,
+                retry_after,
+            };
+            Ok(standing.failed(failure, now, seed))
         }
         Cause::Reject { .. } if held && standing.cancel_requested => {
             standing.state.becomes(Rejected)?;
@@ -238,8 +258,14 @@ pub fn settle(
                 settled.error = Some(error);
                 return Ok(settled);
             }
-            let at = |failures| now + standing.retry.wait(failures, seed);
-            Ok(standing.failed(Timeout, AttemptEnd::Timeout, error, true, at))
+            let failure = Failure {
+                state: Timeout,
+                end: AttemptEnd::Timeout,
+                error,
+                retryable: true,
+                retry_after: None,
+            };
+            Ok(standing.failed(failure, now, seed))
         }
         Cause::WaitOut => {
             if standing.state != Pending || standing.gate.is_some() {
@@ -263,6 +289,7 @@ pub fn completable() -> Vec<State> {
     let standing = |state| Standing {
         state,
         failures: 0,
+        by_rule: Vec::new(),
         lost_leases: 0,
         cancel_requested: false,
         retry: RetryPolicy::default(),
@@ -302,6 +329,8 @@ impl Standing {
             end,
             error,
             failures: self.failures,
+            by_rule: self.by_rule.clone(),
+            rule: None,
             lost_leases: self.lost_leases,
             ready_time: None,
             dead: false,
@@ -333,8 +362,7 @@ impl Standing {
             settled.ready_time = Some(now);
             return Ok(settled);
         }
-        let mut message =
-            "every active agent that offers the capability rejected the task".to_owned();
+        let mut message = "every active agent that may be given the task rejected it".to_owned();
         if !reason.is_empty() {
             message.push_str("; the last one: ");
             message.push_str(reason);
@@ -346,22 +374,28 @@ impl Standing {
     }
 
     /// FAILED or TIMEOUT, and on to PENDING when a retry is left.
-    fn failed(
-        &self,
-        state: State,
-        end: AttemptEnd,
-        error: TaskError,
-        retryable: bool,
-        ready_at: impl Fn(i32) -> DateTime<Utc>,
-    ) -> Settled {
-        let failures = self.failures.saturating_add(1);
-        let retry = retryable && failures < self.retry.max_attempts;
+    fn failed(&self, failure: Failure, now: DateTime<Utc>, seed: f64) -> Settled {
+        let Failure {
+            state,
+            end,
+            error,
+            retryable,
+            retry_after,
+        } = failure;
+        let tally = Tally {
+            failures: self.failures,
+            by_rule: &self.by_rule,
+        };
+        let ruling = self.retry.rule_on(tally, &error.code, retryable);
         let mut settled = self.settled(state, Some(end), Some(error));
-        settled.failures = failures;
-        settled.dead = !retry;
-        if retry {
+        settled.failures = self.failures.saturating_add(1);
+        settled.by_rule = ruling.by_rule;
+        settled.rule = ruling.rule.and_then(|at| i16::try_from(at + 1).ok());
+        settled.dead = !ruling.retry;
+        if ruling.retry {
+            let wait = retry_after.unwrap_or_else(|| jittered(ruling.bound, seed));
             settled.state = Pending;
-            settled.ready_time = Some(ready_at(failures));
+            settled.ready_time = Some(now + wait);
         }
         settled
     }

@@ -10,6 +10,7 @@ fn standing(state: State) -> Standing {
     Standing {
         state,
         failures: 0,
+        by_rule: Vec::new(),
         lost_leases: 0,
         cancel_requested: false,
         retry: RetryPolicy::default(),

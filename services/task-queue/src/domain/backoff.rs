@@ -2,8 +2,10 @@
 
 use chrono::TimeDelta;
 
+use super::retry_rule::RetryRule;
+
 /// What happens after a failure.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RetryPolicy {
     /// How many attempts may fail or time out.
     pub max_attempts: i32,
@@ -15,6 +17,19 @@ pub struct RetryPolicy {
     pub max_backoff: TimeDelta,
     /// How many leases may be lost.
     pub max_lost_leases: i32,
+    /// What is different for some errors; the first that is about one counts.
+    pub rules: Vec<RetryRule>,
+}
+
+/// How the bound of a wait grows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Growth {
+    /// Bound of the first wait.
+    pub initial: TimeDelta,
+    /// Growth from one bound to the next.
+    pub multiplier: f64,
+    /// Bound of every wait.
+    pub greatest: TimeDelta,
 }
 
 impl Default for RetryPolicy {
@@ -25,25 +40,37 @@ impl Default for RetryPolicy {
             multiplier: 2.0,
             max_backoff: TimeDelta::minutes(5),
             max_lost_leases: 20,
+            rules: Vec::new(),
         }
     }
 }
 
 impl RetryPolicy {
+    /// How waits grow where no rule says otherwise.
+    pub const fn growth(&self) -> Growth {
+        Growth {
+            initial: self.initial_backoff,
+            multiplier: self.multiplier,
+            greatest: self.max_backoff,
+        }
+    }
+}
+
+impl Growth {
     /// The bound of the wait after the given number of failures, from 1.
     pub fn bound(&self, failures: i32) -> TimeDelta {
         let growth = self
             .multiplier
             .powi(failures.saturating_sub(1).clamp(0, 1_000));
-        let millis = millis_f64(self.initial_backoff) * growth;
-        from_millis_f64(millis.min(millis_f64(self.max_backoff)))
+        let millis = millis_f64(self.initial) * growth;
+        from_millis_f64(millis.min(millis_f64(self.greatest)))
     }
+}
 
-    /// The wait: a uniform part of the bound ("full jitter"), so that what failed together does
-    /// not return together. `seed` in [0, 1) is the random part.
-    pub fn wait(&self, failures: i32, seed: f64) -> TimeDelta {
-        from_millis_f64(millis_f64(self.bound(failures)) * seed.clamp(0.0, 1.0))
-    }
+/// The wait: a uniform part of its bound ("full jitter"), so that what failed together does not
+/// return together. `seed` in [0, 1) is the random part.
+pub fn jittered(bound: TimeDelta, seed: f64) -> TimeDelta {
+    from_millis_f64(millis_f64(bound) * seed.clamp(0.0, 1.0))
 }
 
 /// Backoffs are at most a day, far below where a double loses milliseconds.
@@ -71,7 +98,8 @@ mod tests {
             max_backoff: TimeDelta::seconds(5),
             ..RetryPolicy::default()
         };
-        let bounds: Vec<_> = (1..=5).map(|n| policy.bound(n).num_seconds()).collect();
+        let growth = policy.growth();
+        let bounds: Vec<_> = (1..=5).map(|n| growth.bound(n).num_seconds()).collect();
         assert_eq!(bounds, [1, 2, 4, 5, 5]);
     }
 
@@ -90,10 +118,11 @@ mod tests {
                 max_backoff: TimeDelta::milliseconds(greatest),
                 ..RetryPolicy::default()
             };
-            let wait = policy.wait(failures, seed);
+            let bound = policy.growth().bound(failures);
+            let wait = jittered(bound, seed);
             prop_assert!(wait >= TimeDelta::zero());
-            prop_assert!(wait <= policy.bound(failures));
-            prop_assert!(policy.bound(failures) <= policy.max_backoff);
+            prop_assert!(wait <= bound);
+            prop_assert!(bound <= policy.max_backoff);
         }
     }
 }

@@ -11,16 +11,21 @@ mod children;
 mod cron;
 #[cfg(test)]
 mod cron_model;
+mod demand;
 mod dependency;
 mod due;
+mod fleet;
 mod gate;
 mod lease_token;
 mod limit;
 #[cfg(test)]
 mod limit_tests;
+mod matching;
 mod order;
 mod passing;
 mod pending;
+mod placement;
+mod retry_rule;
 mod scaling;
 mod schedule;
 mod spec;
@@ -36,15 +41,20 @@ pub use brake::{Brake, Selector};
 pub use built_in::BUILT_IN;
 pub use catalogue::{Catalogue, Catalogued};
 pub use children::Children;
+pub use demand::{Demand, Demands, MOST_DEMANDS};
 pub use dependency::{DependencyPolicy, Follows};
 pub use due::{At, Skipped, Step, look};
+pub use fleet::{AgentInfo, AgentLoad, Capability, Fleet, Offer};
 pub use gate::{Expiry, Gate, GateAsk, GateKind, GateState, MOST_GATES};
 pub use lease_token::LeaseToken;
 pub use limit::{
     Admitted, Bucket, Key, Limit, Limited, Needs, Per, Rate, Room, admit, bound_of, needs,
 };
+pub use matching::{Ineligibility, Term, Want};
 pub use order::order_score;
-pub use pending::{Admission, Hold, PendingReason, Waiting};
+pub use pending::{Admission, Hold, PendingReason, Waiting, Waits};
+pub use placement::{Placement, Requirement};
+pub use retry_rule::{RetryRule, Tally, Verdict};
 pub use scaling::{Load, Metric, Targets};
 pub use schedule::{
     Calendar, MissedPolicy, OverlapPolicy, Policies, Run, RunOutcome, Schedule, ScheduleState,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use reeve_ids::HoldId;
 
-use super::GateKind;
+use super::{GateKind, Ineligibility};
 
 /// Whether a budget lets the task run. The numbers are those at rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,24 @@ pub enum PendingReason {
     AwaitingApproval = 9,
     /// For the answer about money.
     AwaitingBudget = 10,
+}
+
+/// What a pending task waits for, and why no agent may be given it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waits {
+    /// What for.
+    pub reason: PendingReason,
+    /// What the agents lack, if it is for one of them.
+    pub ineligibility: Option<Ineligibility>,
+}
+
+impl From<PendingReason> for Waits {
+    fn from(reason: PendingReason) -> Self {
+        Self {
+            reason,
+            ineligibility: None,
+        }
+    }
 }
 
 /// The facts that decide.

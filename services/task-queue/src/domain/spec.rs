@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reeve_ids::{BudgetId, ProjectId, TaskId, TenantId};
 use serde_json::Value as Json;
 
-use super::{Admission, DependencyPolicy, RetryPolicy, order_score};
+use super::{Admission, DependencyPolicy, Placement, RetryPolicy, order_score};
 
 /// The order among ready tasks. The numbers are those at rest and on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -171,6 +171,8 @@ pub struct Spec {
     pub capability: String,
     /// What more than the capability an agent must meet; empty for nothing.
     pub demand: String,
+    /// Which agents of those may be given it.
+    pub placement: Placement,
     /// Order among ready tasks.
     pub priority: Priority,
     /// What it needs to itself, without repetition.
@@ -211,6 +213,11 @@ impl Spec {
             Some(fairness) => format!("={}", fairness.key),
             None => String::new(),
         }
+    }
+
+    /// Whether agents have to know what it asks for to find it.
+    pub fn is_demanding(&self) -> bool {
+        self.demand.starts_with('#')
     }
 
     /// The weight of its line.

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::{
     Actor, Admission, AttemptEnd, Children, Gate, GateKind, Spec, State, TaskError, Usage, Waiting,
+    Want,
 };
 
 /// How far an attempt says it is.
@@ -34,6 +35,12 @@ pub struct Attempt {
     pub error: Option<TaskError>,
     /// What it consumed.
     pub usage: Vec<Usage>,
+    /// In which version the agent offered the capability; empty for none.
+    pub capability_version: String,
+    /// The rule of the retry policy that decided, from 1.
+    pub retry_rule: Option<i16>,
+    /// When the task could be leased again; nothing when it was over.
+    pub ready_time: Option<DateTime<Utc>>,
     /// When it was leased.
     pub assign_time: Option<DateTime<Utc>>,
     /// When it began.
@@ -129,7 +136,7 @@ pub struct Task {
     pub end_time: Option<DateTime<Utc>>,
     /// When its lease lapses.
     pub lease_until: Option<DateTime<Utc>>,
-    /// Agents that rejected it.
+    /// Agents that are not given it: those that rejected it, and those that it avoids.
     pub rejected_by: Vec<AgentId>,
     /// What came of it.
     pub result: Option<Json>,
@@ -159,6 +166,15 @@ impl Task {
             ready_time: self.ready_time,
             eligible,
         })
+    }
+
+    /// What it wants of its agent.
+    pub fn want(&self) -> Want<'_> {
+        Want {
+            capability: &self.spec.capability,
+            placement: &self.spec.placement,
+            refused: &self.rejected_by,
+        }
     }
 
     /// What an optimistic change must present.

@@ -6,11 +6,10 @@ use reeve_contracts::task::v1 as proto;
 use reeve_status::{Fault, Violations};
 use sha2::{Digest as _, Sha256};
 
-use super::{parse, unfit};
+use super::{parse, parse_placement, parse_retry, unfit};
 use crate::DEFAULT_QUEUE;
 use crate::domain::{
-    Budget, Catalogue, DependencyPolicy, Fairness, Origin, Priority, Request, RetryPolicy, Spec,
-    Timeouts,
+    Budget, Catalogue, DependencyPolicy, Fairness, Origin, Priority, Request, Spec, Timeouts,
 };
 use crate::operations::Creation;
 
@@ -131,16 +130,26 @@ pub fn whole(v: &mut Violations, spec: proto::TaskSpec, asked: Asked<'_>) -> Opt
     Some(spec)
 }
 
-/// A digest that equal specs share: protobuf leaves the order of labels open, so they are sorted.
+/// A digest that equal specs share: protobuf leaves the order of maps open, so they are sorted.
 pub fn digest(spec: &proto::TaskSpec) -> Vec<u8> {
     let mut spec = spec.clone();
-    let labels: std::collections::BTreeMap<_, _> = spec.labels.drain().collect();
+    let mut maps = vec![std::mem::take(&mut spec.labels)];
+    if let Some(requirement) = &mut spec.requirement {
+        maps.push(std::mem::take(&mut requirement.attributes));
+        maps.push(std::mem::take(&mut requirement.agent_labels));
+    }
     let mut hash = Sha256::new();
     hash.update(spec.encode_to_vec());
-    for (key, value) in labels {
-        for text in [key, value] {
-            hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hash.update(text);
+    for (at, map) in maps.into_iter().enumerate() {
+        if at > 0 {
+            hash.update([u8::MAX]);
+        }
+        let sorted: std::collections::BTreeMap<_, _> = map.into_iter().collect();
+        for (key, value) in sorted {
+            for text in [key, value] {
+                hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
+                hash.update(text);
+            }
         }
     }
     hash.finalize().to_vec()
@@ -148,6 +157,7 @@ pub fn digest(spec: &proto::TaskSpec) -> Vec<u8> {
 
 fn spec_of(v: &mut Violations, spec: proto::TaskSpec, asked: Asked<'_>) -> Option<Spec> {
     parse::name(v, "type", &spec.r#type, 128, true);
+    let placement = parse_placement::placement(v, &spec);
     parse::text(v, "title", &spec.title, 256);
     parse::bytes(v, "description", &spec.description, 16_384);
     let queue = or(spec.queue, DEFAULT_QUEUE);
@@ -177,13 +187,14 @@ fn spec_of(v: &mut Violations, spec: proto::TaskSpec, asked: Asked<'_>) -> Optio
         demand: String::new(),
         concurrency_keys: concurrency_keys(v, spec.concurrency_keys),
         fairness: v.within("fairness", |v| fairness(v, spec.fairness)),
+        placement,
         parameters: parse::json(v, "parameters", spec.parameters, PARAMETERS),
         project_id: parse::optional(v, "project_id", &spec.project_id),
         parent_task_id: parse::optional(v, "parent_task_id", &spec.parent_task_id),
         labels: spec.labels.into_iter().collect(),
         schedule_time: schedule_time(v, spec.schedule_time.as_ref(), asked.now),
         retry: v.within("retry_policy", |v| {
-            retry(v, spec.retry_policy.unwrap_or_default())
+            parse_retry::policy(v, spec.retry_policy.unwrap_or_default())
         }),
         timeouts: v.within("timeouts", |v| {
             timeouts(v, &spec.timeouts.unwrap_or_default())
@@ -300,49 +311,6 @@ fn schedule_time(
         "must be within a year",
     );
     Some(time)
-}
-
-fn retry(v: &mut Violations, policy: proto::RetryPolicy) -> RetryPolicy {
-    let default = RetryPolicy::default();
-    let count = |v: &mut Violations, field, asked, default, most| {
-        v.check(
-            (0..=most).contains(&asked),
-            field,
-            format!("must be from 1 to {most}"),
-        );
-        if asked == 0 { default } else { asked }
-    };
-    let initial = policy.initial_backoff_duration.as_ref();
-    let longest = policy.max_backoff_duration.as_ref();
-    let multiplier = policy.backoff_multiplier;
-    let legal = multiplier == 0.0 || (1.0..=10.0).contains(&multiplier);
-    v.check(legal, "backoff_multiplier", "must be from 1 to 10");
-    let (zero, hour) = (TimeDelta::zero(), TimeDelta::hours(1));
-    RetryPolicy {
-        max_attempts: count(
-            v,
-            "max_attempts",
-            policy.max_attempts,
-            default.max_attempts,
-            100,
-        ),
-        initial_backoff: parse::duration(v, "initial_backoff_duration", initial, zero, hour)
-            .unwrap_or(default.initial_backoff),
-        multiplier: if multiplier == 0.0 {
-            default.multiplier
-        } else {
-            multiplier
-        },
-        max_backoff: parse::duration(v, "max_backoff_duration", longest, zero, hour * 24)
-            .unwrap_or(default.max_backoff),
-        max_lost_leases: count(
-            v,
-            "max_lost_leases",
-            policy.max_lost_leases,
-            default.max_lost_leases,
-            1_000,
-        ),
-    }
 }
 
 fn timeouts(v: &mut Violations, timeouts: &proto::TaskTimeouts) -> Timeouts {

@@ -10,10 +10,10 @@ use reeve_status::Fault;
 use reeve_wellknown::{duration, struct_from_json, timestamp};
 use serde_json::Value as Json;
 
-use super::render_gate;
+use super::{render_gate, render_placement};
 use crate::domain::{
-    Actor, Artifact, Attempt, Children, GateState, PendingReason, Spec, State, Task, TaskError,
-    Usage,
+    Actor, Artifact, Attempt, Children, GateState, PendingReason, RetryRule, Spec, State, Task,
+    TaskError, Usage, Waits,
 };
 use crate::lanes::Grant;
 
@@ -64,7 +64,10 @@ pub fn actor(actor: Actor) -> event::Actor {
 }
 
 /// A task; `waits_for` unless it does not wait.
-pub fn task(task: Task, waits_for: Option<PendingReason>) -> proto::Task {
+pub fn task(task: Task, waits_for: Option<Waits>) -> proto::Task {
+    let (waits_for, lacks) = waits_for.map_or((None, None), |waits| {
+        (Some(waits.reason), waits.ineligibility)
+    });
     let time = |time: Option<DateTime<Utc>>| time.map(timestamp);
     let etag = task.etag();
     proto::Task {
@@ -103,6 +106,7 @@ pub fn task(task: Task, waits_for: Option<PendingReason>) -> proto::Task {
         etag,
         gate: None,
         closed_gates: Vec::new(),
+        ineligibility: lacks.map(render_placement::ineligibility),
         discard: task.discard.map(|discard| proto::TaskDiscard {
             reason: discard.reason,
             actor: Some(actor(discard.actor)),
@@ -140,7 +144,7 @@ fn artifact((artifact, attempt, time): (Artifact, i32, DateTime<Utc>)) -> proto:
 
 /// A task with its open gate and with its attempts and closed gates, as many of the last ones as fit
 /// into an answer.
-pub fn whole_task(mut task: Task, waits_for: Option<PendingReason>) -> proto::Task {
+pub fn whole_task(mut task: Task, waits_for: Option<Waits>) -> proto::Task {
     let attempts = std::mem::take(&mut task.attempts);
     let artifacts = std::mem::take(&mut task.artifacts);
     let gates = std::mem::take(&mut task.gates);
@@ -213,6 +217,7 @@ fn spec(spec: Spec) -> proto::TaskSpec {
             backoff_multiplier: spec.retry.multiplier,
             max_backoff_duration: Some(duration(spec.retry.max_backoff)),
             max_lost_leases: spec.retry.max_lost_leases,
+            rules: spec.retry.rules.into_iter().map(rule).collect(),
         }),
         timeouts: Some(proto::TaskTimeouts {
             schedule_to_start_timeout: span(spec.timeouts.schedule_to_start),
@@ -222,6 +227,30 @@ fn spec(spec: Spec) -> proto::TaskSpec {
         budget_id,
         budget_amount,
         effect: i32::from(spec.effect.unwrap_or_default().number()),
+        requirement: render_placement::requirement(spec.placement.requirement),
+        pinned_agent_id: spec
+            .placement
+            .pinned
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
+        avoid_agent_ids: spec
+            .placement
+            .avoid
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        avoid_failed_agents: spec.placement.avoid_failed,
+    }
+}
+
+fn rule(rule: RetryRule) -> proto::RetryRule {
+    proto::RetryRule {
+        error_codes: rule.codes,
+        verdict: rule.verdict.number().into(),
+        initial_backoff_duration: rule.initial_backoff.map(duration),
+        backoff_multiplier: rule.multiplier.unwrap_or_default(),
+        max_backoff_duration: rule.max_backoff.map(duration),
+        max_attempts: rule.max_attempts.unwrap_or_default(),
     }
 }
 
@@ -248,6 +277,9 @@ fn attempt(attempt: Attempt) -> proto::Attempt {
         outcome: i32::from(attempt.end.number()),
         error: attempt.error.map(error),
         usage: attempt.usage.into_iter().map(usage).collect(),
+        capability_version: attempt.capability_version,
+        retry_rule: attempt.retry_rule.map_or(0, i32::from),
+        ready_time: attempt.ready_time.map(timestamp),
         assign_time: attempt.assign_time.map(timestamp),
         start_time: attempt.start_time.map(timestamp),
         end_time: Some(timestamp(attempt.end_time)),

@@ -23,9 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::{parse, render};
-use crate::clients::AgentInfo;
 use crate::core::Shared;
-use crate::domain::LeaseToken;
+use crate::domain::{AgentInfo, LeaseToken};
 use crate::operations::{LeaseAsk, Report};
 use crate::{Error, Queue};
 
@@ -212,7 +211,7 @@ impl Session {
         }
         let lease = TimeDelta::milliseconds(self.ask.lease_ms);
         let welcome = proto::Welcome {
-            capabilities: agent.capabilities.clone(),
+            capabilities: agent.capability_names(),
             lease_duration: Some(reeve_wellknown::duration(lease)),
             heartbeat_duration: Some(reeve_wellknown::duration(lease / 3)),
             held,

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::{parse, parse_bulk, parse_spec, render, render_bulk};
-use crate::domain::{Catalogue, PendingReason, Task};
+use crate::domain::{Catalogue, Task, Waits};
 use crate::operations::{self, Change, Verb, Watch};
 use crate::{Error, Queue};
 
@@ -51,23 +51,8 @@ impl TaskApi {
 
     /// A task with everything, and with what it waits for, which depends on the agents there are.
     pub(super) async fn render(&self, task: Task) -> proto::Task {
-        let why = self.waits_for(&task).await;
+        let why = operations::waits_for(&self.queue, &task).await;
         render::whole_task(task, why)
-    }
-
-    async fn waits_for(&self, task: &Task) -> Option<PendingReason> {
-        let now = self.queue.shared.clock.now();
-        let why = task.waiting(None)?.reason(now);
-        if why != PendingReason::Ready {
-            return Some(why);
-        }
-        let agents = &self.queue.shared.agents;
-        let offering = agents.eligible(task.tenant_id, &task.spec.capability).await;
-        let willing = |agents: &Vec<reeve_ids::AgentId>| {
-            agents.iter().any(|agent| !task.rejected_by.contains(agent))
-        };
-        let eligible = offering.map(|agents| willing(&agents));
-        task.waiting(eligible).map(|waiting| waiting.reason(now))
     }
 
     async fn watch(self, watch: Watch, out: mpsc::Sender<Told>) {
@@ -101,7 +86,7 @@ impl TaskApi {
     async fn change(&self, change: Change) -> proto::WatchTasksResponse {
         let task = match change.task {
             Some(task) => {
-                let why = self.waits_for(&task).await;
+                let why = operations::waits_for(&self.queue, &task).await;
                 Some(render::task(task, why))
             }
             None => None,
@@ -142,7 +127,7 @@ impl TaskService for TaskApi {
         let creation = parse_spec::create(request.into_inner(), self.asked(&caller, &types))?;
         let task = operations::create(&self.queue, &caller, creation).await?;
         let now = self.queue.shared.clock.now();
-        let why = task.waiting(None).map(|waiting| waiting.reason(now));
+        let why = task.waiting(None).map(|waiting| waiting.reason(now).into());
         Ok(Response::new(proto::CreateTaskResponse {
             task: Some(render::task(task, why)),
         }))
@@ -193,10 +178,10 @@ impl TaskService for TaskApi {
         let after = page::decode::<TaskId>(&request.page_token, &bound)?;
         let (queue, tenant) = (&self.queue, caller.tenant());
         let found = operations::list(queue, tenant, &filter, after, full, size + 1).await?;
-        let reasons = found.iter().map(|task| self.waits_for(task));
+        let reasons = found.iter().map(|task| operations::waits_for(queue, task));
         let reasons = futures::future::join_all(reasons).await;
         let found = found.into_iter().zip(reasons).collect();
-        let render = |(task, why): &(Task, _)| render::task(task.clone(), *why);
+        let render = |(task, why): &(Task, Option<Waits>)| render::task(task.clone(), why.clone());
         let (tasks, next) = answer::page(found, size, render, |(task, _)| task.id);
         let next_page_token = next
             .map(|key| page::encode(&key, &bound))

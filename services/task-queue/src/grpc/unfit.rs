@@ -32,6 +32,8 @@ pub fn complete(
         }];
     }
     let checked = types.complete(spec, given.capability);
+    // Only now the capability is known.
+    spec.demand = spec.placement.demand(&spec.capability);
     *steps += checked.steps;
     // What could not even be read is named already.
     if given.parameters && spec.parameters.is_none() {

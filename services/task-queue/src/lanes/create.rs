@@ -98,8 +98,11 @@ impl CreateFlush {
         groups: &'a [CreateGroup],
     ) -> Result<Written<'a>, Error> {
         let mut plan = Plan::new(groups);
+        // First, because of its locks.
+        let no_room = self.put_demands(connection, &plan).await?;
         plan.find_repeats(connection, self.shared.clock.now())
             .await?;
+        plan.refuse_demands(&no_room);
         plan.find_related(connection).await?;
         plan.give_up_refused(connection).await?;
         let new = plan.new_tasks();
@@ -112,8 +115,29 @@ impl CreateFlush {
         Ok(Written { new, answers })
     }
 
+    /// Writes down what the tasks ask of agents, unless that is known to be there.
+    async fn put_demands(
+        &self,
+        connection: &mut PgConnection,
+        plan: &Plan<'_>,
+    ) -> Result<HashSet<(TenantId, String)>, Error> {
+        let tasks = plan.entries.iter().map(|entry| entry.task);
+        let unknown = tasks.filter(|task| {
+            let demand = &task.spec.demand;
+            task.spec.is_demanding() && !self.shared.demands.is_written(task.tenant_id, demand)
+        });
+        let unknown: Vec<_> = unknown.map(|task| (task.tenant_id, &task.spec)).collect();
+        if unknown.is_empty() {
+            return Ok(HashSet::new());
+        }
+        storage::put_demands(connection, &unknown, self.shared.clock.now()).await
+    }
+
     /// Makes new tasks known, after the commit.
     pub fn announce(&self, new: &[(&NewTask, i32)]) {
+        for (task, _) in new.iter().filter(|(task, _)| task.spec.is_demanding()) {
+            self.shared.demands.note(task.tenant_id, &task.spec.demand);
+        }
         let admitted = new
             .iter()
             .filter(|(task, blocked)| *blocked == 0 && task.admission().lets_run());
@@ -209,6 +233,25 @@ impl<'a> Plan<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Refuses what asks for something for which there is no room.
+    fn refuse_demands(&mut self, no_room: &HashSet<(TenantId, String)>) {
+        if no_room.is_empty() {
+            return;
+        }
+        let new = self.entries.iter().filter(|entry| self.is_new(entry));
+        let over = new.filter(|entry| {
+            let Entry { task, .. } = entry;
+            no_room.contains(&(task.tenant_id, task.spec.demand.clone()))
+        });
+        let over: Vec<_> = over
+            .map(|entry| (entry.group, entry.task.tenant_id))
+            .collect();
+        for (group, tenant) in over {
+            let refusal = Error::TooManyDemands(tenant);
+            self.refused.entry(group).or_insert(refusal);
+        }
     }
 
     /// Counts dependencies that are not complete. Refuses parents and dependencies that do not

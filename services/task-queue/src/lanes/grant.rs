@@ -1,6 +1,7 @@
 //! The lane of grants.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use reeve_events::Actor;
@@ -31,7 +32,29 @@ pub struct GrantItem {
     /// Whether the tasks are IN_PROGRESS at once.
     pub start: bool,
     /// The tasks.
-    pub task_ids: Vec<TaskId>,
+    pub tasks: Vec<Wanted>,
+}
+
+/// A task that an agent may be given.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The task.
+    pub id: TaskId,
+    /// In which version the agent offers its capability.
+    pub version: Option<Arc<str>>,
+    /// Whether it is given the task even if it failed there.
+    pub last_resort: bool,
+}
+
+impl Wanted {
+    /// A task for an agent that offers its capability in a version.
+    pub const fn new(id: TaskId, version: Option<Arc<str>>) -> Self {
+        Self {
+            id,
+            version,
+            last_resort: false,
+        }
+    }
 }
 
 /// What an agent got.
@@ -39,7 +62,7 @@ pub struct GrantItem {
 pub struct Granted {
     /// Its leases, in order of priority and age.
     pub leases: Leases,
-    /// Tasks that still wait: for another agent, because this one has rejected them, or for their
+    /// Tasks that still wait: for another agent, because this one has rejected them or failed there, or for their
     /// time. All others that were popped are not to be had any more.
     pub passed: Vec<PassedRow>,
     /// Tasks that wait for room within a limit: they come back when there is some.
@@ -64,7 +87,7 @@ impl Flush for GrantFlush {
     }
 
     fn weight(item: &GrantItem) -> usize {
-        item.task_ids.len()
+        item.tasks.len()
     }
 
     async fn flush(&self, items: &[GrantItem]) -> Result<Vec<Result<Granted, Error>>, Error> {
@@ -131,7 +154,10 @@ impl GrantFlush {
             .iter()
             .flat_map(|(task, ..)| {
                 let item = &items[of(task.id)];
-                events::assigned(task, &item.actor, now, item.start)
+                let version = asks
+                    .get(&task.id)
+                    .and_then(|(_, ask)| ask.version.as_deref());
+                events::assigned(task, version, &item.actor, now, item.start)
             })
             .collect();
         self.shared.append(&mut tx, events).await?;
@@ -178,6 +204,7 @@ fn wants_room(row: &PassedRow, ask: &GrantAsk, now: DateTime<Utc>) -> bool {
         && !row.braked
         && row.ready_time <= now
         && !row.rejected_by.contains(&ask.agent_id.uuid())
+        && (ask.last_resort || !row.failed_at.contains(&ask.agent_id.uuid()))
 }
 
 /// Leases those that find room, in their order, and answers those that do not.
@@ -216,10 +243,12 @@ async fn lease_limited(
 fn asks(items: &[GrantItem]) -> Asks {
     let mut asks = HashMap::new();
     for (index, item) in items.iter().enumerate() {
-        for task_id in &item.task_ids {
-            asks.entry(*task_id).or_insert_with(|| {
+        for task in &item.tasks {
+            asks.entry(task.id).or_insert_with(|| {
                 let ask = GrantAsk {
-                    task_id: *task_id,
+                    task_id: task.id,
+                    version: task.version.clone(),
+                    last_resort: task.last_resort,
                     tenant_id: item.tenant_id,
                     agent_id: item.agent_id,
                     lease_ms: item.lease_ms,

@@ -56,6 +56,13 @@ impl Leases {
         }
     }
 
+    /// Adds leases of the same agent that were granted after these.
+    pub fn join(&mut self, mut other: Self) {
+        self.grants.append(&mut other.grants);
+        self.untold.append(&mut other.untold);
+        self.back = self.back.take().or(other.back.take());
+    }
+
     /// How many the agent has not heard of.
     pub fn len(&self) -> usize {
         self.untold.len()

@@ -5,6 +5,7 @@ use reeve_events::{Actor, Event, Handler};
 use reeve_ids::{AgentId, TenantId};
 use serde_json::Value as Json;
 
+use crate::core::Shared;
 use crate::lanes::{End, Ender};
 use crate::{NAME, Queue, storage};
 
@@ -26,7 +27,10 @@ impl AgentEvents {
         let (Ok(tenant), Ok(agent)) = (event.tenant_id.parse(), event.resource_id.parse()) else {
             return Ok(());
         };
-        self.queue.shared.agents.forget(tenant, agent).await;
+        let shared = &self.queue.shared;
+        shared.agents.forget(tenant, agent).await;
+        // Wherever it waits for work, it may take other work now.
+        shared.wakeups.publish(&Shared::change_topic(tenant, agent));
         let when = event
             .occur_time
             .as_ref()

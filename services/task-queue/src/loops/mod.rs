@@ -3,6 +3,7 @@
 mod admission;
 mod agents;
 mod brake;
+mod demands;
 mod due;
 mod limits;
 mod pace;
@@ -59,6 +60,7 @@ pub fn all(
     let relay_wake = shared.wake.relay();
     let ripening = shared.clone();
     let firing = shared.clone();
+    let forgetting = shared.clone();
     vec![
         Loop::new("relay", Duration::from_millis(500), move || {
             let relay = relay.clone();
@@ -69,6 +71,10 @@ pub fn all(
         Loop::new("expire events", Duration::from_secs(600), move || {
             let relay = expiry.clone();
             async move { relay.expire().await }
+        }),
+        Loop::new("expire demands", Duration::from_secs(3_600), move || {
+            let shared = forgetting.clone();
+            async move { demands::tick(&shared).await }
         }),
         Loop::new("due", config.sweep_period, move || {
             let due = Arc::clone(&due);

@@ -43,6 +43,7 @@ pub fn created(task: &NewTask, actor: &Actor) -> NewEvent {
 /// `task.assigned`, and `task.started` when the lease starts the task.
 pub fn assigned(
     task: &Task,
+    version: Option<&str>,
     actor: &Actor,
     now: DateTime<Utc>,
     start: bool,
@@ -51,6 +52,9 @@ pub fn assigned(
     let mut data = Map::new();
     data.insert("agent_id".into(), json!(task.agent_id));
     data.insert("attempt".into(), json!(task.attempt));
+    if let Some(version) = version {
+        data.insert("capability_version".into(), json!(version));
+    }
     data.insert("type".into(), json!(spec.kind));
     put_project(&mut data, spec.project_id.map(reeve_ids::ProjectId::uuid));
     put_origin(&mut data, spec.origin.as_ref());
@@ -120,6 +124,9 @@ pub fn settled(
     if let Some(error) = &settled.error {
         data.insert("error_code".into(), json!(error.code));
         data.insert("error_message".into(), json!(error.message));
+    }
+    if let Some(rule) = settled.rule {
+        data.insert("retry_rule".into(), json!(rule));
     }
     if let Some(ready) = settled.ready_time {
         data.insert("ready_time".into(), json!(ready));

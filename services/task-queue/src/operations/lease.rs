@@ -1,7 +1,6 @@
 //! LeaseTasks, and the pull that it shares with the work stream.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reeve_events::Actor;
@@ -11,13 +10,12 @@ use reeve_runtime::CallContext;
 use reeve_status::Fault;
 use tokio::time::{Instant, sleep};
 
-use crate::clients::AgentInfo;
-use crate::dispatch::{LaneKey, ReadyTask, Unsuited};
-use crate::lanes::{Grant, GrantItem, Leases};
+use crate::dispatch::{LaneKey, Place, ReadyTask, Unsuited};
+use crate::lanes::{Grant, GrantItem, Granted, Leases, Wanted};
 use crate::storage::PassedRow;
 use crate::{Error, Queue, storage};
 
-use super::set_aside;
+use super::{News, Post, set_aside};
 
 /// The most tasks that one pull takes.
 const MOST: usize = reeve_redis::POP_LIMIT;
@@ -43,22 +41,6 @@ pub struct LeaseAsk {
     pub start: bool,
 }
 
-impl LeaseAsk {
-    /// The lanes that an agent with these capabilities takes from.
-    pub fn lanes(&self, agent: &AgentInfo) -> Vec<LaneKey> {
-        let queues = self.queues.iter();
-        queues
-            .flat_map(|queue| {
-                let key = |capability| LaneKey::new(self.tenant_id, queue, capability, "");
-                agent
-                    .capabilities
-                    .iter()
-                    .map(move |capability| key(capability))
-            })
-            .collect()
-    }
-}
-
 /// Leases up to `most` tasks, waiting up to `patience` for a first one.
 ///
 /// # Errors
@@ -70,17 +52,20 @@ pub async fn lease(
     patience: Duration,
 ) -> Result<Leases, Fault> {
     let agents = &queue.shared.agents;
-    let mut agent = agents.active(ask.tenant_id, ask.agent_id).await?;
+    let agent = agents.active(ask.tenant_id, ask.agent_id).await?;
     if patience.is_zero() {
-        return pull(queue, ask, &agent, most).await;
+        let post = Post::of(queue, ask, agent).await;
+        return pull(queue, ask, &post, most).await;
     }
+    let mut news = News::of(queue, ask);
+    let mut post = Post::of(queue, ask, agent).await;
     let left = CallContext::current().and_then(|call| call.remaining());
     let deadline = Instant::now() + wait_within(patience, left);
     let dispatch = &queue.shared.dispatch;
-    let mut waiter = dispatch.wait(ask.agent_id, &ask.lanes(&agent));
+    let mut waiter = dispatch.wait(ask.agent_id, post.lanes());
     loop {
-        waiter.arm();
-        let leases = pull(queue, ask, &agent, most).await?;
+        waiter.arm(most);
+        let leases = pull(queue, ask, &post, most).await?;
         waiter.looked();
         if !leases.is_empty() {
             hand_on(queue, &leases, most);
@@ -92,13 +77,14 @@ pub async fn lease(
         }
         tokio::select! {
             () = waiter.woken() => {}
+            () = news.come() => {}
             () = sleep(left.min(queue.shared.config.poll_period)) => {}
             () = queue.shared.drain.cancelled() => {}
         }
         let now = agents.active(ask.tenant_id, ask.agent_id).await?;
-        if now != agent {
-            agent = now;
-            waiter = dispatch.wait(ask.agent_id, &ask.lanes(&agent));
+        if let Some(next) = post.next(queue, ask, now).await {
+            post = next;
+            waiter = dispatch.wait(ask.agent_id, post.lanes());
         }
     }
 }
@@ -126,10 +112,10 @@ pub fn hand_on(queue: &Queue, leases: &Leases, most: usize) {
 pub async fn pull(
     queue: &Queue,
     ask: &LeaseAsk,
-    agent: &Arc<AgentInfo>,
+    post: &Post,
     most: usize,
 ) -> Result<Leases, Fault> {
-    let mut lanes = ask.lanes(agent);
+    let mut lanes = post.lanes().to_vec();
     if lanes.is_empty() {
         return Ok(Leases::default());
     }
@@ -143,13 +129,13 @@ pub async fn pull(
             Ok(popped) => popped,
             Err(error) => {
                 tracing::debug!(%error, "picking from the table");
-                break pick(queue, ask, agent, most).await;
+                break pick(queue, ask, post, most).await;
             }
         };
         if popped.is_empty() {
             break Ok(Leases::default());
         }
-        match claim(queue, ask, popped, &mut unsuited, &mut held_up).await {
+        match claim(queue, ask, post, popped, &mut unsuited, &mut held_up).await {
             // All of it was stale or not for this agent: there may be more behind. Behind many that
             // are held up others look.
             Ok(leases) if leases.is_empty() => {
@@ -173,16 +159,17 @@ pub async fn pull(
 async fn claim(
     queue: &Queue,
     ask: &LeaseAsk,
+    post: &Post,
     popped: Vec<Popped>,
     unsuited: &mut Vec<Unsuited>,
     held_up: &mut Vec<LaneKey>,
 ) -> Result<Leases, Fault> {
     let dispatch = &queue.shared.dispatch;
-    let ids = popped
-        .iter()
-        .filter_map(|one| one.id.parse().ok())
-        .collect();
-    let granted = match queue.lanes.grant.submit(ask.item(ids)).await {
+    let tasks = popped.iter().filter_map(|one| {
+        let version = post.version(&LaneKey::named(&one.lane));
+        Some(Wanted::new(one.id.parse().ok()?, version))
+    });
+    let granted = match grant(queue, ask, post, tasks.collect()).await {
         Ok(granted) => granted,
         Err(fault) => {
             dispatch.give_back(popped);
@@ -203,11 +190,8 @@ async fn claim(
                 done.push(popped);
             }
             Some(row) if row.ready_time <= now => {
-                let shunned = row
-                    .rejected_by
-                    .into_iter()
-                    .map(AgentId::from_uuid)
-                    .collect();
+                let shunned = row.rejected_by.into_iter().chain(row.failed_at);
+                let shunned = shunned.map(AgentId::from_uuid).collect();
                 unsuited.push(Unsuited { popped, shunned });
             }
             Some(row) => {
@@ -230,36 +214,86 @@ async fn claim(
 
 /// Takes the first ready tasks from the table, one agent at a time: each look reads every task that
 /// is not over.
-async fn pick(
-    queue: &Queue,
-    ask: &LeaseAsk,
-    agent: &AgentInfo,
-    most: usize,
-) -> Result<Leases, Fault> {
+async fn pick(queue: &Queue, ask: &LeaseAsk, post: &Post, most: usize) -> Result<Leases, Fault> {
     let _turn = queue.picking.lock().await;
     let limit = i64::try_from(most).unwrap_or(i64::MAX);
     let now = queue.shared.clock.now();
     let who = (ask.tenant_id, ask.agent_id);
-    let what = (ask.queues.as_slice(), agent.capabilities.as_slice());
+    let what = (ask.queues.as_slice(), post.offers());
     let pool = queue.shared.database.internal_pool();
-    let ids = storage::pick(pool, who, what, now, limit)
+    let picked = storage::pick(pool, who, what, now, limit)
         .await
         .map_err(|e: Error| Fault::from(e))?;
-    if ids.is_empty() {
+    if picked.is_empty() {
         return Ok(Leases::default());
     }
-    Ok(queue.lanes.grant.submit(ask.item(ids)).await?.leases)
+    let tasks = picked.iter().map(|row| {
+        let place = Place::from(&row.place);
+        Wanted::new(TaskId::from_uuid(row.task_id), post.version(&place.lane))
+    });
+    Ok(grant(queue, ask, post, tasks.collect()).await?.leases)
+}
+
+/// Has tasks leased. One that is not, because its agent has failed there, is asked for once more when
+/// it is known that nobody else may be given it.
+async fn grant(
+    queue: &Queue,
+    ask: &LeaseAsk,
+    post: &Post,
+    tasks: Vec<Wanted>,
+) -> Result<Granted, Fault> {
+    let versions: HashMap<_, _> = tasks
+        .iter()
+        .map(|task| (task.id, task.version.clone()))
+        .collect();
+    let mut granted = queue.lanes.grant.submit(ask.item(tasks)).await?;
+    if !granted.passed.iter().any(|row| post.has_failed(row)) {
+        return Ok(granted);
+    }
+    let fleet = queue.shared.agents.fleet_or_last(ask.tenant_id).await;
+    let relieved = |row: &PassedRow| {
+        let fleet = fleet.as_ref();
+        fleet.is_none_or(|fleet| post.has_relief(row, fleet))
+    };
+    let (last, passed): (Vec<_>, Vec<_>) = granted
+        .passed
+        .into_iter()
+        .partition(|row| post.has_failed(row) && !row.braked && !relieved(row));
+    granted.passed = passed;
+    if last.is_empty() {
+        return Ok(granted);
+    }
+    let again = last.iter().map(|row| {
+        let id = TaskId::from_uuid(row.ready.task_id);
+        let version = versions.get(&id).cloned().flatten();
+        Wanted {
+            last_resort: true,
+            ..Wanted::new(id, version)
+        }
+    });
+    match queue.lanes.grant.submit(ask.item(again.collect())).await {
+        Ok(more) => {
+            granted.leases.join(more.leases);
+            granted.passed.extend(more.passed);
+            granted.parked.extend(more.parked);
+        }
+        Err(fault) => {
+            tracing::debug!(%fault, "tasks that failed here before are left for later");
+            granted.passed.extend(last);
+        }
+    }
+    Ok(granted)
 }
 
 impl LeaseAsk {
-    fn item(&self, task_ids: Vec<TaskId>) -> GrantItem {
+    fn item(&self, tasks: Vec<Wanted>) -> GrantItem {
         GrantItem {
             tenant_id: self.tenant_id,
             agent_id: self.agent_id,
             actor: self.actor.clone(),
             lease_ms: self.lease_ms,
             start: self.start,
-            task_ids,
+            tasks,
         }
     }
 }

@@ -43,6 +43,9 @@ pub async fn redrive_all(shared: &Shared, caller: &Caller, ids: &[TaskId]) -> Re
     shared.append(&mut tx, told).await?;
     tx.commit().await?;
     shared.wake.notify();
+    if tasks.iter().any(|task| task.spec.is_demanding()) {
+        shared.demands.tell(tenant);
+    }
     if ready.iter().any(|(costs, _)| *costs) {
         shared.admission.notify_one();
     }

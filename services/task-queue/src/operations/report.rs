@@ -2,12 +2,12 @@
 
 use chrono::TimeDelta;
 use reeve_events::Actor;
-use reeve_ids::TenantId;
+use reeve_ids::{AgentId, TenantId};
 use reeve_status::Fault;
 
 use super::settling::Suspension;
 use crate::Queue;
-use crate::domain::{Artifact, LeaseToken, State, TaskError, Usage};
+use crate::domain::{Artifact, LeaseToken, State, Task, TaskError, Usage};
 use crate::lanes::{AdvanceItem, Advanced, CompleteItem, End, EndedAs, Ender};
 use crate::storage::{self, Advance, Completion, Progress, Renewal, Renewed};
 
@@ -147,16 +147,20 @@ impl Report<'_> {
         for Rejection { token, reason } in rejections {
             let task = tasks.iter().find(|task| task.id == token.task_id);
             let eligible = match task {
-                Some(task) => {
-                    let agents = &self.queue.shared.agents;
-                    agents.eligible(self.tenant_id, &task.spec.capability).await
-                }
+                Some(task) => self.eligible(task).await,
                 None => None,
             };
-            let eligible = eligible.map(|agents| agents.to_vec());
             ends.push(self.end(token, Ender::Reject { reason, eligible }));
         }
         self.settle(ends).await
+    }
+
+    /// The agents that may be given a task now; nothing when that is not known.
+    async fn eligible(&self, task: &Task) -> Option<Vec<AgentId>> {
+        let fleet = self.queue.shared.agents.fleet(self.tenant_id).await?;
+        let offering = fleet.offering(&task.spec.capability);
+        let willing = offering.filter(|agent| task.want().takes(agent));
+        Some(willing.map(|agent| agent.id).collect())
     }
 
     /// Gives tasks back.

@@ -79,6 +79,9 @@ async fn attempt(
     shared.append(&mut tx, vec![event]).await?;
     tx.commit().await?;
     shared.wake.notify();
+    if task.spec.is_demanding() {
+        shared.demands.tell(tenant);
+    }
     if task.spec.budget.is_some() {
         shared.admission.notify_one();
     } else {
@@ -96,7 +99,7 @@ pub fn workflow_of(task: &Task) -> Option<&str> {
 /// Turns an outcome into a run; nothing when it is no dead letter any more.
 ///
 /// # Errors
-/// When the database refuses.
+/// When the database refuses; RESOURCE_EXHAUSTED when there is no room for what it asks of agents.
 pub async fn revived(
     connection: &mut PgConnection,
     task: &Task,
@@ -105,6 +108,13 @@ pub async fn revived(
     let Some(outcome) = storage::remove_outcome(connection, task.tenant_id, task.id).await? else {
         return Ok(None);
     };
+    if task.spec.is_demanding() {
+        let wanted = [(task.tenant_id, &task.spec)];
+        let no_room = storage::put_demands(connection, &wanted, now).await?;
+        if !no_room.is_empty() {
+            return Err(Error::TooManyDemands(task.tenant_id));
+        }
+    }
     let ready = storage::revive(connection, &outcome, task, now).await?;
     Ok(Some(ReadyTask::from_row(&ready, now)))
 }

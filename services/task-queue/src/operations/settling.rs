@@ -444,6 +444,8 @@ impl Decision {
                 _ => None,
             },
             rejected: settled.end == Some(AttemptEnd::Rejected),
+            failed: row.facts.details.avoids_failed()
+                && (spent || settled.end == Some(AttemptEnd::LeaseLost)),
             usage,
         })
     }

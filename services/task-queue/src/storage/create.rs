@@ -11,7 +11,7 @@ use sqlx::types::Json as Stored;
 use super::Details;
 use super::dependencies::columns;
 use crate::Error;
-use crate::domain::NewTask;
+use crate::domain::{NewTask, Placement};
 
 /// A request id that was claimed before.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -231,6 +231,7 @@ pub async fn insert_tasks(
         .bind(column.of(|task| task.spec.line()))
         .bind(column.of(|task| task.spec.line_weight()))
         .bind(column.of(|task| !task.spec.concurrency_keys.is_empty()))
+        .bind(column.of(|task| avoided(&task.spec.placement)) as Vec<Option<String>>)
         .fetch_all(&mut *connection)
         .await?;
     insert_dependencies(connection, tasks).await?;
@@ -271,6 +272,13 @@ async fn insert_dependencies(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// The agents that a task avoids as PostgreSQL writes an array, because a column of arrays cannot be
+/// taken apart; nothing for none.
+fn avoided(placement: &Placement) -> Option<String> {
+    let ids: Vec<_> = placement.avoid.iter().map(ToString::to_string).collect();
+    (!ids.is_empty()).then(|| format!("{{{}}}", ids.join(",")))
 }
 
 struct Column<'a>(&'a [(&'a NewTask, i32)]);

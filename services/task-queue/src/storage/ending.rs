@@ -1,4 +1,4 @@
-//! How attempts and tasks end, and how dead letters run again.
+//! How attempts and tasks end.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -10,10 +10,10 @@ use sqlx::PgConnection;
 use sqlx::types::Json as Stored;
 
 use super::dependencies::columns;
-use super::rows::{CompletedRow, EndedRow, LockedRow, OutcomeRow, PlaceRow, ReadyRow};
+use super::rows::{CompletedRow, EndedRow, LockedRow};
 use crate::Error;
 use crate::domain::{
-    Admission, Artifact, GateKind, LeaseToken, Settled, State, Task, TaskError, Usage, completable,
+    Admission, Artifact, GateKind, LeaseToken, Settled, State, TaskError, Usage, completable,
 };
 
 /// A task that its holder completes.
@@ -175,6 +175,8 @@ pub struct Requeue<'a> {
     pub start_deadline: Option<DateTime<Utc>>,
     /// Whether its agent is not to be asked again.
     pub rejected: bool,
+    /// Whether its agent is to be asked again only if nobody else is there.
+    pub failed: bool,
     /// What the attempt consumed.
     pub usage: Option<&'a Vec<Usage>>,
     /// When the gate that opens with it expires.
@@ -280,6 +282,24 @@ pub async fn requeue(
             requeues
                 .iter()
                 .map(|one| one.gate_deadline)
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            requeues
+                .iter()
+                .map(|one| one.row.agent_id.filter(|_| one.failed))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            requeues
+                .iter()
+                .map(|one| one.settled.rule)
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            requeues
+                .iter()
+                .map(|one| array(&one.settled.by_rule))
                 .collect::<Vec<_>>(),
         )
         .execute(connection)
@@ -393,9 +413,22 @@ pub async fn end(
                 .map(|one| one.gate.map(GateId::uuid))
                 .collect::<Vec<_>>(),
         )
+        .bind(
+            endings
+                .iter()
+                .map(|one| one.settled.rule)
+                .collect::<Vec<_>>(),
+        )
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Numbers as PostgreSQL writes an array, because a column of arrays cannot be taken apart; nothing for
+/// none.
+fn array(numbers: &[i32]) -> Option<String> {
+    let numbers: Vec<_> = numbers.iter().map(ToString::to_string).collect();
+    (!numbers.is_empty()).then(|| format!("{{{}}}", numbers.join(",")))
 }
 
 type ErrorColumns<'a> = (
@@ -419,93 +452,4 @@ fn error_columns<'a>(errors: &[Option<&'a TaskError>]) -> ErrorColumns<'a> {
             .map(|error| error.and_then(|error| error.details.as_ref()))
             .collect(),
     )
-}
-
-/// Takes a dead letter's outcome away; nothing when the task is no dead letter.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn remove_outcome(
-    connection: &mut PgConnection,
-    tenant: TenantId,
-    task: TaskId,
-) -> Result<Option<OutcomeRow>, Error> {
-    let row = sqlx::query_as(include_str!("queries/task_outcome/remove.sql"))
-        .bind(task.uuid())
-        .bind(tenant.uuid())
-        .fetch_optional(connection)
-        .await?;
-    Ok(row)
-}
-
-/// Makes a dead letter run again, with its last attempt kept.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn revive(
-    connection: &mut PgConnection,
-    outcome: &OutcomeRow,
-    task: &Task,
-    now: DateTime<Utc>,
-) -> Result<ReadyRow, Error> {
-    if let Some(end) = outcome.attempt_end {
-        sqlx::query(include_str!("queries/attempt/keep.sql"))
-            .bind(outcome.task_id)
-            .bind(outcome.attempt)
-            .bind(outcome.tenant_id)
-            .bind(outcome.fence)
-            .bind(outcome.agent_id)
-            .bind(end)
-            .bind(&outcome.error_code)
-            .bind(&outcome.error_message)
-            .bind(&outcome.error_details)
-            .bind(&outcome.usage)
-            .bind(outcome.assign_time)
-            .bind(outcome.start_time)
-            .bind(outcome.end_time)
-            .bind(outcome.state)
-            .execute(&mut *connection)
-            .await?;
-    }
-    let spec = &task.spec;
-    let order_score = crate::domain::order_score(now, spec.priority);
-    let admission = if spec.budget.is_some() {
-        Admission::Awaiting
-    } else {
-        Admission::Free
-    };
-    sqlx::query(include_str!("queries/task_run/revive.sql"))
-        .bind(outcome.task_id)
-        .bind(outcome.tenant_id)
-        .bind(spec.timeouts.heartbeat.map(|span| span.num_milliseconds()))
-        .bind(
-            spec.timeouts
-                .start_to_close
-                .map(|span| span.num_milliseconds()),
-        )
-        .bind(outcome.version + 1)
-        .bind(outcome.attempt)
-        .bind(outcome.fence)
-        .bind(admission.number())
-        .bind(order_score)
-        .bind(now)
-        .bind(spec.timeouts.schedule_to_start.map(|span| now + span))
-        .bind(&spec.demand)
-        .bind(spec.line())
-        .bind(spec.line_weight())
-        .bind(!spec.concurrency_keys.is_empty())
-        .execute(connection)
-        .await?;
-    Ok(ReadyRow {
-        task_id: outcome.task_id,
-        order_score,
-        place: PlaceRow {
-            tenant_id: outcome.tenant_id,
-            queue: spec.queue.clone(),
-            capability: spec.capability.clone(),
-            demand: spec.demand.clone(),
-            line: spec.line(),
-            line_weight: spec.line_weight(),
-        },
-    })
 }

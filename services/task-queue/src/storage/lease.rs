@@ -1,12 +1,14 @@
 //! Leasing, renewing and what a holder says on the way.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use reeve_ids::{AgentId, TaskId, TenantId, Uuid};
 use serde_json::Value as Json;
 use sqlx::types::Json as Stored;
 use sqlx::{FromRow, PgConnection, Row as _};
 
-use super::rows::{AdvancedRow, GrantRow, PassedRow};
+use super::rows::{AdvancedRow, GrantRow, PassedRow, ReadyRow};
 use crate::Error;
 use crate::domain::{LeaseToken, State, Task, Usage};
 
@@ -23,6 +25,10 @@ pub struct GrantAsk {
     pub lease_ms: i64,
     /// Whether it is IN_PROGRESS at once.
     pub start: bool,
+    /// In which version the agent offers the capability.
+    pub version: Option<Arc<str>>,
+    /// Whether it is given the task even if it failed there.
+    pub last_resort: bool,
     /// By how much the fence grows: at least 1, random.
     pub fence_step: i64,
 }
@@ -70,6 +76,12 @@ pub async fn grant(
         .bind(asks.iter().map(|ask| ask.fence_step).collect::<Vec<_>>())
         .bind(now)
         .bind(has_room)
+        .bind(
+            asks.iter()
+                .map(|ask| ask.version.as_deref())
+                .collect::<Vec<_>>(),
+        )
+        .bind(asks.iter().map(|ask| ask.last_resort).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     let mut leased = Leased::default();
@@ -128,20 +140,25 @@ pub async fn passed_over(
 pub async fn pick(
     pool: &sqlx::PgPool,
     (tenant, agent): (TenantId, AgentId),
-    (queues, capabilities): (&[String], &[String]),
+    (queues, offers): (&[String], &[(String, String)]),
     now: DateTime<Utc>,
     limit: i64,
-) -> Result<Vec<TaskId>, Error> {
-    let ids: Vec<Uuid> = sqlx::query_scalar(include_str!("queries/task_run/pick.sql"))
+) -> Result<Vec<ReadyRow>, Error> {
+    let (capabilities, demands): (Vec<_>, Vec<_>) = offers
+        .iter()
+        .map(|(capability, demand)| (capability.as_str(), demand.as_str()))
+        .unzip();
+    let rows = sqlx::query_as(include_str!("queries/task_run/pick.sql"))
         .bind(tenant.uuid())
         .bind(queues)
         .bind(capabilities)
         .bind(now)
         .bind(agent.uuid())
         .bind(limit)
+        .bind(demands)
         .fetch_all(pool)
         .await?;
-    Ok(ids.into_iter().map(TaskId::from_uuid).collect())
+    Ok(rows)
 }
 
 /// A lease to be renewed.

@@ -5,6 +5,7 @@ mod artifacts;
 mod brakes;
 mod bulk;
 mod create;
+mod demands;
 mod dependencies;
 mod details;
 mod ending;
@@ -13,6 +14,7 @@ mod gates;
 mod lease;
 pub mod limits;
 mod read;
+mod revival;
 mod rows;
 mod schedule_rows;
 pub mod schedule_runs;
@@ -32,11 +34,11 @@ pub use brakes::{
 };
 pub use bulk::{Kind, choose, count, insert_discards, lock_outcomes, request_cancel};
 pub use create::{claim_requests, existing_tasks, find_requests, insert_tasks, unclaim_requests};
+pub use demands::{all_demands, expire_demands, put_demands};
 pub use dependencies::{Dependent, dependents, end_states, hold_dependencies, release, unblock};
 pub use details::Details;
 pub use ending::{
-    Completion, Ending, Requeue, complete, end, ended_attempts, lock, progress_usage,
-    remove_outcome, requeue, revive,
+    Completion, Ending, Requeue, complete, end, ended_attempts, lock, progress_usage, requeue,
 };
 pub use gate_rows::GateRow;
 pub use gates::{
@@ -48,6 +50,7 @@ pub use lease::{
     put_progress, renew, standing_of,
 };
 pub use read::{Filter, attempts, children, get, get_readable, list};
+pub use revival::{remove_outcome, revive};
 pub use rows::{
     AdvancedRow, CompletedRow, EndedRow, Facts, LockedRow, PassedRow, PlaceRow, ReadyRow, priority,
     state,

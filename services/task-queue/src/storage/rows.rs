@@ -90,6 +90,8 @@ pub struct EndRow {
     pub result: Option<Json>,
     pub message: Option<String>,
     pub usage: Option<Stored<Vec<Usage>>>,
+    pub capability_version: Option<String>,
+    pub retry_rule: Option<i16>,
     pub percent: Option<f64>,
     pub progress_message: Option<String>,
     pub checkpoint: Option<Json>,
@@ -136,6 +138,9 @@ pub struct AttemptRow {
     pub assign_time: Option<DateTime<Utc>>,
     pub start_time: Option<DateTime<Utc>>,
     pub end_time: DateTime<Utc>,
+    pub retry_rule: Option<i16>,
+    pub ready_after: Option<DateTime<Utc>>,
+    pub capability_version: Option<String>,
 }
 
 /// A run that is locked for a decision.
@@ -162,6 +167,7 @@ pub struct LockedRow {
     pub cancel_requested: bool,
     pub cancel_time: Option<DateTime<Utc>>,
     pub cancel_reason: Option<String>,
+    pub rule_failures: Vec<i32>,
     pub rejected_by: Vec<Uuid>,
     /// The kind of its open gate; 0 for none.
     pub gate: i16,
@@ -237,6 +243,7 @@ pub struct PassedRow {
     pub ready: ReadyRow,
     pub ready_time: DateTime<Utc>,
     pub rejected_by: Vec<Uuid>,
+    pub failed_at: Vec<Uuid>,
     /// Whether a brake holds it.
     pub braked: bool,
     /// Whether a limit may choose it.
@@ -334,7 +341,9 @@ impl SpecRow {
     fn into_spec(self) -> Result<Spec, Error> {
         let origin = self.facts.origin();
         let details = &self.facts.details.0;
+        let placement = details.placement();
         Ok(Spec {
+            placement: placement.map_err(|error| corrupt(self.id, "versions", error))?,
             priority: priority(self.id, self.priority)?,
             retry: details.retry(),
             timeouts: details.timeouts(),
@@ -464,6 +473,9 @@ impl TaskRow {
                 end: attempt_end(id, number)?,
                 error: task.error.clone(),
                 usage: end.usage.map(|usage| usage.0).unwrap_or_default(),
+                capability_version: end.capability_version.unwrap_or_default(),
+                retry_rule: end.retry_rule,
+                ready_time: None,
                 assign_time: task.assign_time,
                 start_time: task.start_time,
                 end_time,
@@ -499,6 +511,9 @@ impl AttemptRow {
             end: attempt_end(task_id.uuid(), self.attempt_end)?,
             error: error(self.error_code, self.error_message, self.error_details),
             usage: self.usage.map(|usage| usage.0).unwrap_or_default(),
+            capability_version: self.capability_version.unwrap_or_default(),
+            retry_rule: self.retry_rule,
+            ready_time: self.ready_after,
             assign_time: self.assign_time,
             start_time: self.start_time,
             end_time: self.end_time,
@@ -515,6 +530,7 @@ impl LockedRow {
         Ok(Standing {
             state: state(self.task_id, self.state)?,
             failures: self.failures,
+            by_rule: self.rule_failures.clone(),
             lost_leases: self.lost_leases,
             cancel_requested: self.cancel_requested,
             retry: self.facts.details.retry(),
@@ -522,24 +538,4 @@ impl LockedRow {
             gate: gate(self.task_id, self.gate)?,
         })
     }
-}
-
-/// A dead letter's outcome, for a redrive.
-#[derive(Debug, FromRow)]
-pub struct OutcomeRow {
-    pub task_id: Uuid,
-    pub tenant_id: Uuid,
-    pub state: i16,
-    pub version: i32,
-    pub attempt: i32,
-    pub fence: i64,
-    pub agent_id: Option<Uuid>,
-    pub attempt_end: Option<i16>,
-    pub error_code: Option<String>,
-    pub error_message: Option<String>,
-    pub error_details: Option<Json>,
-    pub usage: Option<Stored<Vec<Usage>>>,
-    pub assign_time: Option<DateTime<Utc>>,
-    pub start_time: Option<DateTime<Utc>>,
-    pub end_time: DateTime<Utc>,
 }

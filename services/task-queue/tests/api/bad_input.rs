@@ -38,6 +38,7 @@ fn wrong() -> proto::TaskSpec {
             backoff_multiplier: 0.5,
             max_backoff_duration: Some(seconds(86_401)),
             max_lost_leases: -1,
+            rules: vec![proto::RetryRule::default()],
         }),
         timeouts: Some(proto::TaskTimeouts {
             schedule_to_start_timeout: Some(seconds(0)),
@@ -55,6 +56,14 @@ fn wrong() -> proto::TaskSpec {
             weight: -1.0,
         }),
         effect: 9,
+        requirement: Some(proto::CapabilityRequirement {
+            version_range: "newest".to_owned(),
+            attributes: HashMap::from([("region".to_owned(), "x".repeat(257))]),
+            agent_labels: HashMap::from([(String::new(), "red".to_owned())]),
+        }),
+        pinned_agent_id: "s".to_owned(),
+        avoid_agent_ids: vec!["t".to_owned()],
+        avoid_failed_agents: true,
     }
 }
 
@@ -70,6 +79,7 @@ async fn a_create_names_every_wrong_field() {
     let fault = refused(answer, Code::InvalidArgument, Reason::ValidationFailed);
     let expected = [
         "request_id",
+        "spec.avoid_agent_ids[0]",
         "spec.budget_amount.amount",
         "spec.budget_amount.currency_code",
         "spec.budget_id",
@@ -88,14 +98,19 @@ async fn a_create_names_every_wrong_field() {
         "spec.origin.resource_id",
         "spec.parameters",
         "spec.parent_task_id",
+        "spec.pinned_agent_id",
         "spec.priority",
         "spec.project_id",
         "spec.queue",
+        "spec.requirement.agent_labels[\"\"]",
+        "spec.requirement.attributes[\"region\"]",
+        "spec.requirement.version_range",
         "spec.retry_policy.backoff_multiplier",
         "spec.retry_policy.initial_backoff_duration",
         "spec.retry_policy.max_attempts",
         "spec.retry_policy.max_backoff_duration",
         "spec.retry_policy.max_lost_leases",
+        "spec.retry_policy.rules[0].error_codes",
         "spec.schedule_time",
         "spec.timeouts.heartbeat_timeout",
         "spec.timeouts.schedule_to_start_timeout",

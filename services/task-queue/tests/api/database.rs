@@ -160,6 +160,16 @@ async fn row_level_security_hides_other_tenants_in_every_table() {
     let kind = type_of("ship", serde_json::json!({}));
     world.create_type(kind).await.expect("it is created");
     world.pause("night", "").await;
+    let requirement = reeve_contracts::task::v1::CapabilityRequirement {
+        version_range: "^2".to_owned(),
+        ..Default::default()
+    };
+    world
+        .create(reeve_contracts::task::v1::TaskSpec {
+            requirement: Some(requirement),
+            ..spec("lint")
+        })
+        .await;
     world.fills_every_table_of_limits().await;
     world.makes_something().await;
     let careless = world.agent(&["once"]);

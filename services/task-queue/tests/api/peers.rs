@@ -114,6 +114,14 @@ impl Known {
         id
     }
 
+    /// Changes an agent and tells of it.
+    pub fn change(&self, tenant: TenantId, id: AgentId, change: impl FnOnce(&mut Agent)) {
+        let mut agents = self.agents.lock().unwrap();
+        change(agents.get_mut(&(tenant, id)).expect("it is there"));
+        drop(agents);
+        self.tell(tenant, id, "agent.updated", serde_json::json!({}));
+    }
+
     /// Changes an agent's state and tells of it.
     pub fn transition(&self, tenant: TenantId, id: AgentId, to: AgentState) {
         self.agents
@@ -216,11 +224,12 @@ impl AgentService for Stage {
         let agents = self.0.agents.lock().unwrap();
         let agents = agents.iter().filter(|((owner, _), agent)| {
             *owner == tenant
-                && filter.states.contains(&agent.state)
-                && agent
-                    .capabilities
-                    .iter()
-                    .any(|one| one.name == filter.capability)
+                && (filter.states.is_empty() || filter.states.contains(&agent.state))
+                && (filter.capability.is_empty()
+                    || agent
+                        .capabilities
+                        .iter()
+                        .any(|one| one.name == filter.capability))
         });
         let agents = agents.map(|(_, agent)| agent.clone()).collect();
         Ok(Response::new(agent::ListAgentsResponse {

@@ -8,19 +8,20 @@ use reeve_contracts::task::v1::work_response::Message as Say;
 use reeve_status::Reason;
 
 use super::Session;
-use crate::clients::AgentInfo;
 use crate::dispatch::Waiter;
-use crate::domain::LeaseToken;
+use crate::domain::{AgentInfo, LeaseToken};
 use crate::grpc::portions::portions;
 use crate::grpc::render;
-use crate::operations;
+use crate::operations::{self, News, Post};
 
 impl Session {
     /// Hands out tasks until the session is over or the agent leaves.
-    pub(super) async fn feed(self: Arc<Self>, mut agent: Arc<AgentInfo>) {
+    pub(super) async fn feed(self: Arc<Self>, agent: Arc<AgentInfo>) {
         let shared = &self.queue.shared;
         let who = (self.ask.tenant_id, self.ask.agent_id);
-        let mut waiter = shared.dispatch.wait(who.1, &self.ask.lanes(&agent));
+        let mut news = News::of(&self.queue, &self.ask);
+        let mut post = Post::of(&self.queue, &self.ask, agent).await;
+        let mut waiter = shared.dispatch.wait(who.1, post.lanes());
         let mut told = false;
         while !self.is_closing() {
             let credit = self.credit.load(Ordering::Acquire);
@@ -30,25 +31,26 @@ impl Session {
                 continue;
             }
             match shared.agents.active(who.0, who.1).await {
-                Ok(now) if now != agent => {
-                    agent = now;
-                    waiter = shared.dispatch.wait(who.1, &self.ask.lanes(&agent));
+                Ok(now) => {
                     told = false;
+                    if let Some(next) = post.next(&self.queue, &self.ask, now).await {
+                        post = next;
+                        waiter = shared.dispatch.wait(who.1, post.lanes());
+                    }
                 }
-                Ok(_) => told = false,
                 Err(fault) if fault.is_retryable() => {}
                 Err(_) => {
                     if !std::mem::replace(&mut told, true) {
                         self.say_drain(Reason::AgentNotActive, None).await;
                     }
                     waiter.disarm();
-                    self.rest(None).await;
+                    self.rest(None, &mut news).await;
                     continue;
                 }
             }
-            waiter.arm();
-            if !self.hand_out(&agent, credit, &mut waiter).await {
-                self.rest(Some(&mut waiter)).await;
+            waiter.arm(credit);
+            if !self.hand_out(&post, credit, &mut waiter).await {
+                self.rest(Some(&mut waiter), &mut news).await;
             }
         }
     }
@@ -75,8 +77,8 @@ impl Session {
     }
 
     /// Leases and assigns; false when there was nothing.
-    async fn hand_out(&self, agent: &Arc<AgentInfo>, credit: usize, waiter: &mut Waiter) -> bool {
-        let mut leases = match operations::pull(&self.queue, &self.ask, agent, credit).await {
+    async fn hand_out(&self, post: &Post, credit: usize, waiter: &mut Waiter) -> bool {
+        let mut leases = match operations::pull(&self.queue, &self.ask, post, credit).await {
             Ok(leases) => leases,
             Err(fault) => {
                 tracing::debug!(%fault, "no tasks now");
@@ -127,8 +129,8 @@ impl Session {
         told
     }
 
-    /// Waits to be woken, for a while.
-    async fn rest(&self, waiter: Option<&mut Waiter>) {
+    /// Waits to be woken, or for news of what the agent may take, for a while.
+    async fn rest(&self, waiter: Option<&mut Waiter>, news: &mut News) {
         let woken = async {
             match waiter {
                 Some(waiter) => waiter.woken().await,
@@ -137,6 +139,7 @@ impl Session {
         };
         tokio::select! {
             () = woken => {}
+            () = news.come() => {}
             () = tokio::time::sleep(self.queue.shared.config.poll_period) => {}
             () = self.closing() => {}
         }

@@ -7,7 +7,7 @@ use super::*;
 use ScheduleRunOutcome::{Created, Failed};
 
 /// Damages one row behind the service's back.
-async fn tamper(world: &World, statement: &'static str) {
+async fn tamper(world: &World, statement: &str) {
     assert_eq!(world.tamper(statement).await, 1, "{statement}");
 }
 

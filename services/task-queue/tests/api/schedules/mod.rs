@@ -98,9 +98,11 @@ impl World {
     }
 
     /// Runs a statement there; answers with how many rows it changed.
-    pub async fn tamper(&self, statement: &'static str) -> u64 {
+    pub async fn tamper(&self, statement: &str) -> u64 {
         let mut connection = self.backdoor().await;
-        let done = sqlx::query(statement).execute(&mut connection).await;
+        let done = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()))
+            .execute(&mut connection)
+            .await;
         done.expect("it is done").rows_affected()
     }
 

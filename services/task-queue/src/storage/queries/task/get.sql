@@ -37,6 +37,8 @@ select
     case when $3 then o.result end as result,
     o.message,
     o.usage,
+    o.capability_version,
+    o.retry_rule,
     p.percent,
     p.message as progress_message,
     case when $3 then p.checkpoint end as checkpoint,

@@ -6,12 +6,13 @@ with x as (
         $8::jsonb[], $9::uuid[], $10::uuid[], $11::text[], $12::text[], $13::jsonb[],
         $14::jsonb[], $15::timestamptz[], $16::bigint[], $17::bigint[], $18::integer[],
         $19::smallint[], $20::bigint[], $21::timestamptz[], $22::timestamptz[],
-        $23::text[], $24::text[], $25::real[], $26::boolean[]
+        $23::text[], $24::text[], $25::real[], $26::boolean[], $27::text[]
     ) as x (
         id, tenant_id, type, title, queue, capability, priority,
         parameters, project_id, parent_task_id, origin_kind, origin_resource_id, labels,
         details, create_time, heartbeat_ms, close_ms, blocked_by,
-        admission, order_score, ready_time, start_deadline, demand, line, line_weight, keyed
+        admission, order_score, ready_time, start_deadline, demand, line, line_weight, keyed,
+        avoid
     )
 ),
 spec as (
@@ -28,12 +29,13 @@ run as (
     insert into task_run (
         task_id, tenant_id, queue, capability, priority, heartbeat_ms, close_ms, state, version,
         attempt, fence, failures, lost_leases, blocked_by, admission, order_score, ready_time,
-        update_time, start_deadline, demand, line, line_weight, keyed
+        update_time, start_deadline, demand, line, line_weight, keyed, rejected_by
     )
     select
         id, tenant_id, queue, capability, priority, heartbeat_ms, close_ms, 1, 1,
         0, 0, 0, 0, blocked_by, admission, order_score, ready_time,
-        create_time, start_deadline, demand, line, line_weight, keyed
+        create_time, start_deadline, demand, line, line_weight, keyed,
+        coalesce(avoid::uuid[], '{}')
     from x
 )
 select x.id

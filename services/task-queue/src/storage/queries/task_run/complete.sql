@@ -22,12 +22,12 @@ kept as (
     insert into task_outcome (
         task_id, tenant_id, from_state, state, version, attempt, fence, failures, lost_leases,
         agent_id, hold_id, ready_time, assign_time, start_time, end_time, attempt_end, result,
-        message, usage, cancel_reason
+        message, usage, cancel_reason, capability_version
     )
     select
         task_id, tenant_id, state, 6, version + 1, attempt, fence, failures, lost_leases,
         agent_id, hold_id, ready_time, assign_time, coalesce(start_time, assign_time), $7, 1,
-        result, message, usage, cancel_reason
+        result, message, usage, cancel_reason, capability_version
     from ended
 )
 select

@@ -1,11 +1,13 @@
 -- Leases tasks by primary key. A task that was cancelled, taken or rescheduled since it was popped
--- does not match and is not returned. Whoever rejected a task is not given it again. Whether there
--- is any brake is asked once; only if there is, each task is looked at. Tasks that a limit may choose
--- are passed over until their place is taken ($8).
+-- does not match and is not returned. Whoever rejected a task is not given it again, nor, if the task
+-- says so, whoever failed there, but as a last resort. Whether there is any brake is asked once; only
+-- if there is, each task is looked at. Tasks that a limit may choose are passed over until their place
+-- is taken ($8).
 with x as (
     select * from unnest(
-        $1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::boolean[], $6::bigint[]
-    ) as x (task_id, tenant_id, agent_id, lease_ms, start, step)
+        $1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::boolean[], $6::bigint[], $9::text[],
+        $10::boolean[]
+    ) as x (task_id, tenant_id, agent_id, lease_ms, start, step, version, last_resort)
 ),
 granted as (
     update task_run r set
@@ -14,6 +16,7 @@ granted as (
         attempt = r.attempt + 1,
         fence = r.fence + x.step,
         agent_id = x.agent_id,
+        capability_version = x.version,
         assign_time = $7,
         start_time = case when x.start then $7 end,
         lease_until = $7 + least(x.lease_ms, r.heartbeat_ms) * interval '1 millisecond',
@@ -29,6 +32,7 @@ granted as (
       and not r.parked
       and (r.admission = 0 or (r.admission = 3 and r.hold_expire_time > $7))
       and not (x.agent_id = any (r.rejected_by))
+      and (x.last_resort or (x.agent_id = any (r.failed_at)) is not true)
       and case
           when (select exists (select from brake where tenant_id = any ($2)))
           then not exists (

@@ -1,10 +1,9 @@
 -- The first ready tasks of some lanes straight from the table, for when Redis cannot say.
-select task_id
+select task_id, tenant_id, queue, capability, demand, line, line_weight, order_score
 from task_run
 where tenant_id = $1
   and queue = any ($2)
-  and capability = any ($3)
-  and demand = ''
+  and (capability, demand) in (select * from unnest($3::text[], $7::text[]) as x)
   and state = 1
   and not parked
   and gate = 0
@@ -17,5 +16,6 @@ where tenant_id = $1
       then not exists (select from brakes_on(task_id, tenant_id, queue, capability))
       else true
   end
-order by order_score, task_id
+-- Those at which the agent failed come last: others may have to take them.
+order by ($5 = any (failed_at)) is true, order_score, task_id
 limit $6

@@ -1,8 +1,9 @@
 -- Of the tasks that were popped and not granted: those that still wait for an agent. It is not this
--- one's turn (it has rejected the task), or not yet their time by this replica's clock, or a brake
--- holds them.
+-- one's turn (it has rejected the task, or failed there), or not yet their time by this replica's
+-- clock, or a brake holds them.
 select r.task_id, r.tenant_id, r.queue, r.capability, r.demand, r.line, r.line_weight,
     r.order_score, r.ready_time, r.rejected_by,
+    coalesce(r.failed_at, '{}') as failed_at,
     exists (
         select from brakes_on(r.task_id, r.tenant_id, r.queue, r.capability)
     ) as braked,
