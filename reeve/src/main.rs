@@ -49,7 +49,7 @@ enum Verb {
     #[command(hide = true)]
     DemoAgent,
     #[command(flatten)]
-    Client(client::Verb),
+    Client(Box<client::Verb>),
 }
 
 fn main() -> ExitCode {
@@ -96,6 +96,6 @@ async fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Migrate(args) => schemas::migrate(&args, &mut out).await,
         Verb::Demo(args) => demo::run(&args, &mut out).await,
         Verb::DemoAgent => unreachable!("handled without a runtime"),
-        Verb::Client(verb) => client::run(verb, &mut out).await,
+        Verb::Client(verb) => client::run(*verb, &mut out).await,
     }
 }

@@ -93,6 +93,8 @@ typed_ids! {
     LimitId;
     /// What a task waits behind until a person answers.
     GateId;
+    /// A task's way from one agent to another.
+    DelegationId;
     /// A project that tasks, costs and incidents belong to.
     ProjectId;
     /// A workflow definition.

@@ -99,6 +99,8 @@ reasons! {
     GateClosed = "GATE_CLOSED";
     /// The filter of a bulk call chooses nothing.
     NothingMatched = "NOTHING_MATCHED";
+    /// The task is not handed to another agent; the metadata says why.
+    DelegationRefused = "DELEGATION_REFUSED";
 
     // workflow-engine.
     /// The definition has faults; the metadata names the steps.

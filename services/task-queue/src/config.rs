@@ -39,6 +39,9 @@ pub struct QueueConfig {
     /// How long a holder has to obey a cancellation.
     #[serde(with = "duration")]
     pub cancel_grace: Duration,
+    /// How long an agent has to fetch a task that is handed to it.
+    #[serde(with = "duration")]
+    pub hand_over: Duration,
     /// How often passed times are looked for.
     #[serde(with = "duration")]
     pub sweep_period: Duration,
@@ -103,6 +106,11 @@ impl Validate for Config {
             (
                 !queue.sweep_period.is_zero(),
                 "queue.sweep_period: must not be zero",
+            ),
+            (
+                queue.hand_over >= Duration::from_secs(1)
+                    && queue.hand_over <= Duration::from_secs(3_600),
+                "queue.hand_over: must be from 1s to 1h",
             ),
             (
                 !queue.reconcile_period.is_zero(),

@@ -20,7 +20,9 @@ use crate::config::QueueConfig;
 use crate::demands::KnownDemands;
 use crate::dispatch::{Dispatch, ReadyTask};
 use crate::domain::Admission;
+use crate::ends::Ends;
 use crate::metrics::TaskMetrics;
+use crate::offers::Offers;
 use crate::operations::limit::Throttle;
 use crate::operations::settling::Effects;
 use crate::operations::{Asides, Figures};
@@ -47,6 +49,10 @@ pub struct Parts {
     pub dispatch: Dispatch,
     /// Lanes from which tasks that a brake holds are being taken.
     pub asides: Asides,
+    /// Who waits for the end of tasks.
+    pub ends: Ends,
+    /// Agents that something may be offered to.
+    pub offers: Offers,
     /// What waits and runs in every queue.
     pub figures: Figures,
     /// Wakes an agent's streams on every replica.
@@ -168,6 +174,7 @@ impl Shared {
         self.dispatch.announce(effects.ready);
         self.dispatch.withdraw(&effects.gone);
         self.dispatch.charge(effects.charges);
+        self.ends.ring(effects.ended);
         self.announce_unblocked(&effects.unblocked, now);
         if effects.unadmitted {
             self.admission.notify_one();
@@ -183,7 +190,7 @@ impl Shared {
         format!("changed/{tenant}/{agent}")
     }
 
-    /// The topic on which an agent's streams listen for cancellations.
+    /// The topic on which an agent's streams listen for cancellations and offers.
     pub fn agent_topic(tenant: TenantId, agent: AgentId) -> String {
         format!("agent/{tenant}/{agent}")
     }

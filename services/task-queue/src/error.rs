@@ -5,7 +5,7 @@ use std::time::Duration;
 use reeve_ids::{BrakeId, GateId, LimitId, ScheduleId, TaskId, TenantId};
 use reeve_status::{Code, Fault, Reason};
 
-use crate::domain::{Forbidden, GateState, MOST_DEMANDS, MOST_GATES, Objection, State};
+use crate::domain::{Forbidden, GateState, MOST_DEMANDS, MOST_GATES, Objection, Refusal, State};
 use crate::operations::gates;
 
 /// Why something was not done.
@@ -196,6 +196,14 @@ pub enum Error {
     /// The service is stopping.
     #[error("the service is draining")]
     Draining,
+    /// A task is not handed to another agent.
+    #[error("task {task_id} is not delegated: {refusal:?}")]
+    NotDelegated {
+        /// The task.
+        task_id: TaskId,
+        /// Why.
+        refusal: Refusal,
+    },
     /// Another service's or layer's answer, or wrong fields.
     #[error("{0}")]
     Fault(Fault),
@@ -379,6 +387,13 @@ impl From<Error> for Fault {
                 "the server is shutting down; try another",
                 Duration::from_millis(100),
             ),
+            Error::NotDelegated { task_id, refusal } => Self::precondition(
+                Reason::DelegationRefused,
+                refusal.word(),
+                format!("task/{task_id}"),
+                refusal.sentence(),
+            )
+            .with("cause", refusal.word()),
             Error::Fault(fault) => fault,
         }
     }

@@ -23,6 +23,7 @@ use crate::config::{Config, span};
 use crate::core::{Parts, Shared};
 use crate::demands::KnownDemands;
 use crate::dispatch::Dispatch;
+use crate::ends::Ends;
 use crate::grpc::{
     GateApi, LimitApi, QueueApi, ScalerApi, ScheduleApi, TaskApi, TypeApi, WorkApi, spec_of,
 };
@@ -30,6 +31,7 @@ use crate::lanes::{
     AdvanceFlush, CompleteFlush, CreateFlush, GrantFlush, Lane, RenewFlush, SettleFlush,
 };
 use crate::metrics::TaskMetrics;
+use crate::offers::Offers;
 use crate::operations::{Asides, Figures};
 use crate::{NAME, loops, storage};
 
@@ -202,6 +204,8 @@ fn queue(config: Config, deps: Deps) -> Queue {
         demands,
         dispatch: Dispatch::new(ready, wakeups.clone(), Arc::clone(&deps.clock)),
         asides: Asides::default(),
+        ends: Ends::default(),
+        offers: Offers::default(),
         figures: Figures::new(config.queue.figures_period),
         agents: Agents::new(deps.peers.agent_registry.clone(), config.queue.agent_memory),
         budgets: Budgets::new(deps.peers.finance.clone(), hold_duration),

@@ -65,4 +65,7 @@ work_service! {
     fail_task(FailTaskRequest) -> FailTaskResponse;
     reject_task(RejectTaskRequest) -> RejectTaskResponse;
     suspend_task(SuspendTaskRequest) -> SuspendTaskResponse;
+    delegate_task(DelegateTaskRequest) -> DelegateTaskResponse;
+    create_subtask(CreateSubtaskRequest) -> CreateSubtaskResponse;
+    wait_subtasks(WaitSubtasksRequest) -> WaitSubtasksResponse;
 }

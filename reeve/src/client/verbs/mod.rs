@@ -3,6 +3,7 @@
 pub mod agents;
 pub mod approvals;
 mod chosen_tasks;
+mod delegations;
 pub mod events;
 pub mod finance;
 pub mod gates;

@@ -14,6 +14,7 @@ use reeve_contracts::task::v1::{
 use serde_json::json;
 
 use super::chosen_tasks::{self, Chosen, OneOrChosen};
+use super::delegations::{self, Delegate, Delegations, Wait};
 use super::gates;
 use super::wanted::Wanted;
 use super::{Page, bar, call, follow, persist};
@@ -23,7 +24,8 @@ use crate::client::output::{Column, Format, Rows, print, print_json, short};
 use crate::client::session::Session;
 use crate::client::text::visible;
 
-const COLUMNS: &[Column] = &[
+/// What a table shows of tasks.
+pub const COLUMNS: &[Column] = &[
     ("ID", "id"),
     ("TYPE", "spec.type"),
     ("TITLE", "spec.title"),
@@ -110,6 +112,12 @@ pub enum Verb {
     Answer(Box<gates::Answer>),
     /// Take a dead letter, or all that the options choose, off the list of dead letters for good.
     Discard(Box<OneOrChosen>),
+    /// Take a task from the agent that holds it and hand it to another.
+    Delegate(Box<Delegate>),
+    /// Show through whose hands a task went, or all delegations, newest first.
+    Delegations(Box<Delegations>),
+    /// Wait until tasks are over, and show those that are.
+    Wait(Wait),
 }
 
 /// Does what was asked.
@@ -222,6 +230,9 @@ pub async fn run(session: &Session, verb: Verb, out: &mut impl Write) -> Result<
             let discarded = call!(session, TaskQueue, TaskServiceClient, discard_task, request);
             print(out, format, &discarded, "task", COLUMNS)
         }
+        Verb::Delegate(asked) => delegations::delegate(session, *asked, out).await,
+        Verb::Delegations(asked) => delegations::list(session, *asked, out).await,
+        Verb::Wait(asked) => delegations::wait(session, asked, out).await,
     }
 }
 

@@ -100,9 +100,9 @@ pub fn tells_of_an_end(kind: &str) -> bool {
     outcome_of(kind).is_some()
 }
 
-/// How an attempt ended by an event of this type, and whether its hold ended with it. A lost or
-/// rejected attempt may go on with its hold; what it used is paid all the same. A suspended one may
-/// not: nothing is set aside for a task while it waits for a person.
+/// How an attempt ended by an event of this type, and whether its hold ended with it. A lost,
+/// rejected or delegated attempt may go on with its hold; what it used is paid all the same. A
+/// suspended one may not: nothing is set aside for a task while it waits for a person.
 fn outcome_of(kind: &str) -> Option<(Outcome, bool)> {
     match kind {
         "task.completed" => Some((Outcome::Completed, true)),
@@ -110,7 +110,9 @@ fn outcome_of(kind: &str) -> Option<(Outcome, bool)> {
         "task.cancelled" => Some((Outcome::Cancelled, true)),
         "task.timed_out" => Some((Outcome::TimedOut, true)),
         "task.suspended" => Some((Outcome::Suspended, true)),
-        "task.lease_lost" | "task.rejected" | "task.returned" => Some((Outcome::Failed, false)),
+        "task.lease_lost" | "task.rejected" | "task.returned" | "task.delegated" => {
+            Some((Outcome::Failed, false))
+        }
         _ => None,
     }
 }

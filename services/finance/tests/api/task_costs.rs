@@ -212,10 +212,15 @@ async fn the_hold_of_a_wait_ends_although_the_attempt_before_is_paid() {
         .await;
     eventually(|| async { state_of(&world, &second).await == HoldState::Released }).await;
 
-    // An attempt that is lost, rejected or given back keeps its hold, until the wait for the next
+    // An attempt that is lost, rejected, given back or handed on keeps its hold, until the wait for the next
     // one ends it; finance may read of both at once.
-    let kinds = ["task.lease_lost", "task.rejected", "task.returned"];
-    for (kind, together) in kinds.into_iter().zip([true, false, true]) {
+    let kinds = [
+        "task.lease_lost",
+        "task.rejected",
+        "task.returned",
+        "task.delegated",
+    ];
+    for (kind, together) in kinds.into_iter().zip([true, false, true, false]) {
         let task = TaskId::new().to_string();
         let hold = world.hold(kind, &budget.id, "1").await;
         let lost = ended(
@@ -241,9 +246,9 @@ async fn the_hold_of_a_wait_ends_although_the_attempt_before_is_paid() {
     }
     let now = world.budget_now(&budget.id).await;
     assert_eq!(now.reserved.unwrap().amount, "0.00");
-    assert_eq!(now.spent.unwrap().amount, "1.52", "four times 0.38");
+    assert_eq!(now.spent.unwrap().amount, "1.90", "five times 0.38");
     let released = world.told("hold.released").await;
-    assert_eq!(released.len(), 4);
+    assert_eq!(released.len(), 5);
     assert!(
         released
             .iter()

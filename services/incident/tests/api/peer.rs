@@ -249,4 +249,25 @@ impl TaskService for Stage {
     ) -> Answer<task::DiscardTasksResponse> {
         unreachable!("incident only reads tasks")
     }
+
+    async fn reassign_task(
+        &self,
+        _: Request<task::ReassignTaskRequest>,
+    ) -> Answer<task::ReassignTaskResponse> {
+        unreachable!("incident only reads tasks")
+    }
+
+    async fn wait_tasks(
+        &self,
+        _: Request<task::WaitTasksRequest>,
+    ) -> Answer<task::WaitTasksResponse> {
+        unreachable!("incident only reads tasks")
+    }
+
+    async fn list_delegations(
+        &self,
+        _: Request<task::ListDelegationsRequest>,
+    ) -> Answer<task::ListDelegationsResponse> {
+        unreachable!("incident only reads tasks")
+    }
 }

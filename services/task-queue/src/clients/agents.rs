@@ -201,6 +201,15 @@ impl Agents {
         }
     }
 
+    /// The agents of a tenant that live, with the load that they last reported. Asked anew each time:
+    /// yesterday's load is worth nothing.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when agent-registry does not answer.
+    pub async fn fleet_now(&self, tenant: TenantId) -> Result<Arc<Fleet>, Fault> {
+        self.list(tenant).await
+    }
+
     /// Forgets an agent of which something has changed.
     pub async fn forget(&self, tenant: TenantId, agent: AgentId) {
         self.fresh.invalidate(&(tenant, agent)).await;

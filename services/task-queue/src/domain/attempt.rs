@@ -48,11 +48,13 @@ pub enum AttemptEnd {
     Returned = 7,
     /// The agent suspended it, to wait for a person.
     Suspended = 8,
+    /// It was handed to another agent.
+    Delegated = 9,
 }
 
 impl AttemptEnd {
     /// Every end.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Completed,
         Self::Failed,
         Self::Timeout,
@@ -61,6 +63,7 @@ impl AttemptEnd {
         Self::Cancelled,
         Self::Returned,
         Self::Suspended,
+        Self::Delegated,
     ];
 
     /// The number at rest.
@@ -105,6 +108,10 @@ pub enum Cause {
     Suspend(GateKind),
     /// The gate behind which it waits was answered, or expired.
     Pass(Ruling),
+    /// It is handed to another agent.
+    Delegate,
+    /// The agent that it is offered to did not fetch it.
+    Untaken,
     /// The attempt took too long.
     RunOut,
     /// Nobody began in time.
@@ -126,6 +133,8 @@ pub struct Standing {
     pub lost_leases: i32,
     /// Whether cancellation was asked for.
     pub cancel_requested: bool,
+    /// Whether it is ASSIGNED to an agent that has not fetched it: no delivery has begun.
+    pub offered: bool,
     /// Its policy.
     pub retry: RetryPolicy,
     /// What it means to run it twice.
@@ -231,6 +240,8 @@ pub fn settle(
             Ok(standing.gated(kind, AttemptEnd::Suspended))
         }
         Cause::Pass(ruling) => standing.passes(ruling, now),
+        Cause::Delegate => standing.delegated(),
+        Cause::Untaken => standing.untaken(now),
         Cause::Return | Cause::GiveBack => {
             let mut settled = standing.settled(Pending, Some(AttemptEnd::Returned), None);
             settled.ready_time = Some(now);
@@ -292,6 +303,7 @@ pub fn completable() -> Vec<State> {
         by_rule: Vec::new(),
         lost_leases: 0,
         cancel_requested: false,
+        offered: false,
         retry: RetryPolicy::default(),
         effect: Effect::default(),
         gate: None,
@@ -342,9 +354,38 @@ impl Standing {
         self.state.becomes(Cancelled)?;
         Ok(self.settled(
             Cancelled,
-            self.state.is_held().then_some(AttemptEnd::Cancelled),
+            (self.state.is_held() && !self.offered).then_some(AttemptEnd::Cancelled),
             None,
         ))
+    }
+
+    /// Into other hands. Neither a failure nor a lost lease; an agent that has said nothing yet has
+    /// accepted it by handing it on.
+    fn delegated(&self) -> Result<Settled, Forbidden> {
+        let (from, to) = (self.state, Assigned);
+        if !from.is_held() || self.offered || self.cancel_requested {
+            return Err(Forbidden { from, to });
+        }
+        let holding = if from == Assigned {
+            from.becomes(Accepted)?
+        } else {
+            from
+        };
+        Ok(self.settled(holding.becomes(to)?, Some(AttemptEnd::Delegated), None))
+    }
+
+    /// Back to PENDING at once: nothing was delivered, so nothing ends.
+    fn untaken(&self, now: DateTime<Utc>) -> Result<Settled, Forbidden> {
+        let (from, to) = (self.state, Pending);
+        if from != Assigned || !self.offered {
+            return Err(Forbidden { from, to });
+        }
+        if self.cancel_requested {
+            return self.cancelled();
+        }
+        let mut settled = self.settled(from.becomes(to)?, None, None);
+        settled.ready_time = Some(now);
+        Ok(settled)
     }
 
     /// On to the next agent, or FAILED when nobody is left.

@@ -13,6 +13,7 @@ fn standing(state: State) -> Standing {
         by_rule: Vec::new(),
         lost_leases: 0,
         cancel_requested: false,
+        offered: false,
         retry: RetryPolicy::default(),
         effect: Effect::default(),
         gate: None,
@@ -34,7 +35,7 @@ fn reject(anyone_left: bool) -> Cause {
     }
 }
 
-fn causes() -> [Cause; 16] {
+fn causes() -> [Cause; 18] {
     let failure = TaskError::new("GATE_EXPIRED", "nobody answered");
     [
         Cause::Complete,
@@ -53,6 +54,8 @@ fn causes() -> [Cause; 16] {
         Cause::Pass(Ruling::Finish),
         Cause::Pass(Ruling::Fail(failure)),
         Cause::Pass(Ruling::Cancel),
+        Cause::Delegate,
+        Cause::Untaken,
     ]
 }
 
@@ -67,8 +70,9 @@ fn gated() -> Standing {
 /// Rows are states, columns are causes; the cell is where the task ends, nothing when refused.
 #[test]
 fn every_cell_of_state_and_cause() {
-    let (p, f, c, x, t) = (
+    let (p, a, f, c, x, t) = (
         Some(Pending),
+        Some(Assigned),
         Some(Failed),
         Some(Completed),
         Some(Cancelled),
@@ -77,19 +81,19 @@ fn every_cell_of_state_and_cause() {
     let n = None;
     #[rustfmt::skip]
     let table = [
-        //            Complete Fail! Fail  Rej+ Rej- Lose Ret  Back RunOut WaitOut Cancel Suspend Go Fin Fail Cancel
-        (Pending,    [n,       n,    n,    n,   n,   n,   n,   n,   n,     t,      x,     n,      n, n,  n,   n]),
-        (Assigned,   [c,       p,    f,    p,   f,   p,   p,   p,   p,     n,      x,     p,      n, n,  n,   n]),
-        (Accepted,   [c,       p,    f,    n,   n,   p,   p,   p,   p,     n,      x,     p,      n, n,  n,   n]),
-        (Rejected,   [n,       n,    n,    n,   n,   n,   n,   n,   n,     n,      n,     n,      n, n,  n,   n]),
-        (InProgress, [c,       p,    f,    n,   n,   p,   p,   p,   p,     n,      x,     p,      n, n,  n,   n]),
-        (Completed,  [n,       n,    n,    n,   n,   n,   n,   n,   n,     n,      n,     n,      n, n,  n,   n]),
-        (Failed,     [n,       n,    n,    n,   n,   n,   n,   n,   n,     n,      n,     n,      n, n,  n,   n]),
-        (Cancelled,  [n,       n,    n,    n,   n,   n,   n,   n,   n,     n,      n,     n,      n, n,  n,   n]),
-        (Timeout,    [n,       n,    n,    n,   n,   n,   n,   n,   n,     n,      n,     n,      n, n,  n,   n]),
+        //            Complete Fail! Fail  Rej+ Rej- Lose Ret  Back RunOut WaitOut Cancel Suspend Go Fin Fail Cancel  Delegate Untaken
+        (Pending,    [n,       n,    n,    n,   n,   n,   n,   n,   n,     t,      x,     n,      n, n,  n,   n, n,       n]),
+        (Assigned,   [c,       p,    f,    p,   f,   p,   p,   p,   p,     n,      x,     p,      n, n,  n,   n, a,       n]),
+        (Accepted,   [c,       p,    f,    n,   n,   p,   p,   p,   p,     n,      x,     p,      n, n,  n,   n, a,       n]),
+        (Rejected,   [n,       n,    n,    n,   n,   n,   n,   n,   n,     n,      n,     n,      n, n,  n,   n, n,       n]),
+        (InProgress, [c,       p,    f,    n,   n,   p,   p,   p,   p,     n,      x,     p,      n, n,  n,   n, a,       n]),
+        (Completed,  [n,       n,    n,    n,   n,   n,   n,   n,   n,     n,      n,     n,      n, n,  n,   n, n,       n]),
+        (Failed,     [n,       n,    n,    n,   n,   n,   n,   n,   n,     n,      n,     n,      n, n,  n,   n, n,       n]),
+        (Cancelled,  [n,       n,    n,    n,   n,   n,   n,   n,   n,     n,      n,     n,      n, n,  n,   n, n,       n]),
+        (Timeout,    [n,       n,    n,    n,   n,   n,   n,   n,   n,     n,      n,     n,      n, n,  n,   n, n,       n]),
     ];
     #[rustfmt::skip]
-    let behind = [n,         n,    n,    n,   n,   n,   n,   n,   n,     n,      x,     n,      p, c,  f,   x];
+    let behind = [n,         n,    n,    n,   n,   n,   n,   n,   n,     n,      x,     n,      p, c,  f,   x, n,       n];
     let free = table.map(|(state, row)| (standing(state), row));
     for (from, row) in free.into_iter().chain([(gated(), behind)]) {
         for (expected, cause) in row.into_iter().zip(causes()) {
@@ -180,6 +184,39 @@ fn asked_to_cancel_every_end_but_completion_cancels() {
 }
 
 #[test]
+fn an_offer_that_nobody_fetched_was_no_delivery() {
+    let offered = Standing {
+        offered: true,
+        failures: 2,
+        lost_leases: 3,
+        ..standing(Assigned)
+    };
+    let settled = settle(&offered, Cause::Untaken, now(), 0.5).expect("it is offered");
+    assert_eq!((settled.state, settled.end), (Pending, None));
+    assert_eq!((settled.failures, settled.lost_leases), (2, 3));
+    assert_eq!(settled.ready_time, Some(now()));
+    let settled = settle(&offered, Cause::Cancel, now(), 0.5).expect("it is offered");
+    assert_eq!((settled.state, settled.end), (Cancelled, None));
+    settle(&offered, Cause::Delegate, now(), 0.5).expect_err("nobody holds it");
+}
+
+#[test]
+fn who_is_to_let_go_does_not_hand_on() {
+    for state in super::super::state::HELD {
+        let asked = Standing {
+            cancel_requested: true,
+            ..standing(state)
+        };
+        settle(&asked, Cause::Delegate, now(), 0.5).expect_err("it is to be cancelled");
+        let settled = settle(&standing(state), Cause::Delegate, now(), 0.5).expect("it is held");
+        assert_eq!(
+            (settled.state, settled.end),
+            (Assigned, Some(AttemptEnd::Delegated))
+        );
+    }
+}
+
+#[test]
 fn whoever_holds_a_task_may_complete_it() {
     assert_eq!(completable(), super::super::state::HELD);
 }
@@ -249,12 +286,13 @@ proptest! {
     #[test]
     fn what_settles_is_legal(
         state in 0_usize..9,
-        cause in 0_usize..16,
+        cause in 0_usize..18,
         effect in 0_usize..3,
         behind in proptest::option::of(0_usize..4),
         failures in 0..5_i32,
         lost in 0..25_i32,
         cancel_requested: bool,
+        offered: bool,
         seed in 0.0..1.0_f64,
     ) {
         let from = Standing {
@@ -266,13 +304,14 @@ proptest! {
             gate: behind
                 .filter(|_| State::ALL[state] == Pending)
                 .map(|kind| GateKind::ALL[kind]),
+            offered: offered && State::ALL[state] == Assigned,
             ..standing(State::ALL[state])
         };
         let Ok(settled) = settle(&from, causes()[cause].clone(), now(), seed) else {
             return Ok(());
         };
         let to = settled.state;
-        let ways: [&[State]; 9] = [
+        let ways: [&[State]; 10] = [
             &[],
             &[Assigned, InProgress, to],
             &[to],
@@ -282,6 +321,7 @@ proptest! {
             &[Timeout, to],
             &[Rejected, to],
             &[InProgress, Timeout, to],
+            &[Accepted, to],
         ];
         prop_assert!(ways.iter().any(|way| from.state.follows(way) == Ok(to)), "{from:?} {to:?}");
         prop_assert_eq!(settled.ready_time.is_some(), to == Pending && settled.gate.is_none());
@@ -300,6 +340,10 @@ proptest! {
         // What may be done already does not run again by itself.
         let runs_again = to == Pending && settled.gate.is_none();
         prop_assert!(!(blind && runs_again && from.state == InProgress), "{from:?} {cause:?}");
+        prop_assert_eq!(settled.end == Some(AttemptEnd::Delegated), to == Assigned);
+        if matches!(cause, Cause::Delegate | Cause::Untaken) {
+            prop_assert_eq!((settled.failures, settled.lost_leases), (failures, lost));
+        }
         if let Some(ready) = settled.ready_time {
             prop_assert!(ready >= now() && ready <= now() + from.retry.max_backoff);
         }

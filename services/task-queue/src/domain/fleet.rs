@@ -78,11 +78,10 @@ pub struct AgentLoad {
 }
 
 impl AgentLoad {
-    /// How many more tasks it could run; never negative.
-    #[allow(dead_code, reason = "delegation to whom has the most room asks for it")]
+    /// How many more tasks it could run; below zero when more wait than run.
     pub fn free(&self) -> i32 {
         let taken = self.running.saturating_add(self.queued);
-        self.capacity.saturating_sub(taken).max(0)
+        self.capacity.saturating_sub(taken)
     }
 }
 
@@ -98,7 +97,6 @@ pub struct AgentInfo {
     /// What it can do.
     pub offer: Arc<Offer>,
     /// How busy it is.
-    #[allow(dead_code, reason = "delegation to whom has the most room asks for it")]
     pub load: AgentLoad,
 }
 
@@ -175,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn free_slots_are_never_negative() {
+    fn who_is_overloaded_has_less_than_no_room() {
         let free = |running, queued, capacity| {
             AgentLoad {
                 running,
@@ -185,7 +183,7 @@ mod tests {
             .free()
         };
         assert_eq!(free(1, 1, 4), 2);
-        assert_eq!(free(3, 3, 4), 0);
-        assert_eq!(free(i32::MAX, i32::MAX, 1), 0);
+        assert_eq!(free(3, 3, 4), -2);
+        assert_eq!(free(i32::MAX, i32::MAX, 1), 1 - i32::MAX);
     }
 }

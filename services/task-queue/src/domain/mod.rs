@@ -11,6 +11,7 @@ mod children;
 mod cron;
 #[cfg(test)]
 mod cron_model;
+mod delegation;
 mod demand;
 mod dependency;
 mod due;
@@ -41,6 +42,7 @@ pub use brake::{Brake, Selector};
 pub use built_in::BUILT_IN;
 pub use catalogue::{Catalogue, Catalogued};
 pub use children::Children;
+pub use delegation::{Candidate, Delegation, DelegationOutcome, DelegationType, Hands, Refusal};
 pub use demand::{Demand, Demands, MOST_DEMANDS};
 pub use dependency::{DependencyPolicy, Follows};
 pub use due::{At, Skipped, Step, look};

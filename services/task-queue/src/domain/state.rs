@@ -46,15 +46,14 @@ impl State {
         Pending, Assigned, Accepted, Rejected, InProgress, Completed, Failed, Cancelled, Timeout,
     ];
 
-    /// Where a task may go from here: the whole lifecycle. (Delegation, which also leads to
-    /// ASSIGNED, has no verb yet, so it has no edge either.)
+    /// Where a task may go from here: the whole lifecycle.
     pub const fn legal(self) -> &'static [Self] {
         match self {
             Pending => &[Assigned, Cancelled, Timeout],
             Assigned => &[Accepted, InProgress, Rejected, Pending, Cancelled, Timeout],
-            Accepted => &[InProgress, Pending, Cancelled, Timeout],
+            Accepted => &[InProgress, Assigned, Pending, Cancelled, Timeout],
             Rejected => &[Pending, Failed],
-            InProgress => &[Completed, Failed, Pending, Cancelled, Timeout],
+            InProgress => &[Completed, Failed, Assigned, Pending, Cancelled, Timeout],
             Failed | Timeout => &[Pending],
             Completed | Cancelled => &[],
         }
@@ -139,9 +138,9 @@ mod tests {
         //P  A  Ac R  I  C  F  X  T
         [0, 1, 0, 0, 0, 0, 0, 1, 1], // PENDING
         [1, 0, 1, 1, 1, 0, 0, 1, 1], // ASSIGNED
-        [1, 0, 0, 0, 1, 0, 0, 1, 1], // ACCEPTED
+        [1, 1, 0, 0, 1, 0, 0, 1, 1], // ACCEPTED
         [1, 0, 0, 0, 0, 0, 1, 0, 0], // REJECTED
-        [1, 0, 0, 0, 0, 1, 1, 1, 1], // IN_PROGRESS
+        [1, 1, 0, 0, 0, 1, 1, 1, 1], // IN_PROGRESS
         [0, 0, 0, 0, 0, 0, 0, 0, 0], // COMPLETED
         [1, 0, 0, 0, 0, 0, 0, 0, 0], // FAILED
         [0, 0, 0, 0, 0, 0, 0, 0, 0], // CANCELLED

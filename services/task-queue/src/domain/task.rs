@@ -5,8 +5,8 @@ use reeve_ids::{AgentId, HoldId, TaskId, TenantId};
 use serde_json::Value as Json;
 
 use super::{
-    Actor, Admission, AttemptEnd, Children, Gate, GateKind, Spec, State, TaskError, Usage, Waiting,
-    Want,
+    Actor, Admission, AttemptEnd, Children, Delegation, Gate, GateKind, Spec, State, TaskError,
+    Usage, Waiting, Want,
 };
 
 /// How far an attempt says it is.
@@ -104,6 +104,8 @@ pub struct Task {
     pub dead: bool,
     /// That it was discarded, if it was.
     pub discard: Option<Discard>,
+    /// The last time that it was handed to another agent, if it was.
+    pub delegation: Option<Delegation>,
     /// Who has or had it.
     pub agent_id: Option<AgentId>,
     /// The kind of the gate behind which it waits.

@@ -74,7 +74,8 @@ pub fn create_batch(
     Ok(creations)
 }
 
-fn creation(
+/// A task to be created; `place` is before its fields in the request.
+pub fn creation(
     v: &mut Violations,
     request: proto::CreateTaskRequest,
     asked: Asked<'_>,

@@ -241,7 +241,7 @@ pub fn token(text: &str) -> Result<crate::domain::LeaseToken, Fault> {
     parse::finish(v, token)
 }
 
-/// What an attempt consumed.
+/// What an attempt consumed; nothing when nothing is said.
 pub fn usages(v: &mut Violations, usages: Vec<proto::Usage>) -> Option<Vec<Usage>> {
     if usages.is_empty() {
         return None;

@@ -10,7 +10,7 @@ use reeve_status::Fault;
 use reeve_wellknown::{duration, struct_from_json, timestamp};
 use serde_json::Value as Json;
 
-use super::{render_gate, render_placement};
+use super::{render_delegation, render_gate, render_placement};
 use crate::domain::{
     Actor, Artifact, Attempt, Children, GateState, PendingReason, RetryRule, Spec, State, Task,
     TaskError, Usage, Waits,
@@ -107,6 +107,8 @@ pub fn task(task: Task, waits_for: Option<Waits>) -> proto::Task {
         gate: None,
         closed_gates: Vec::new(),
         ineligibility: lacks.map(render_placement::ineligibility),
+        delegation_count: task.delegation.as_ref().map_or(0, |last| last.position),
+        delegation: task.delegation.map(render_delegation::delegation),
         discard: task.discard.map(|discard| proto::TaskDiscard {
             reason: discard.reason,
             actor: Some(actor(discard.actor)),

@@ -25,7 +25,7 @@ use tonic::{Status, Streaming};
 use super::{parse, render};
 use crate::core::Shared;
 use crate::domain::{AgentInfo, LeaseToken};
-use crate::operations::{LeaseAsk, Report};
+use crate::operations::{LeaseAsk, News, Report};
 use crate::{Error, Queue};
 
 mod batches;
@@ -50,6 +50,7 @@ type Out = mpsc::Sender<Result<proto::WorkResponse, Status>>;
 /// What the parts of a session share.
 struct Session {
     queue: Queue,
+    caller: Caller,
     ask: LeaseAsk,
     out: Out,
     credit: AtomicUsize,
@@ -103,6 +104,7 @@ async fn converse(
         .await?;
     let session = Arc::new(Session {
         queue,
+        caller,
         ask,
         out,
         credit: AtomicUsize::new(0),
@@ -117,8 +119,9 @@ async fn converse(
     // Before any lease is known here, so that no cancellation is missed.
     let topic = Shared::agent_topic(session.ask.tenant_id, session.ask.agent_id);
     let wakeup = session.queue.shared.wakeups.subscribe(&topic);
+    let news = News::of(&session.queue, &session.ask);
     session.welcome(&agent, &tokens).await?;
-    let feeder = reeve_runtime::spawn("work feeder", Arc::clone(&session).feed(agent));
+    let feeder = reeve_runtime::spawn("work feeder", Arc::clone(&session).feed(agent, news));
     let crier = reeve_runtime::spawn("work crier", Arc::clone(&session).cry(wakeup));
     let read = session.read(inbound).await;
     session.over.cancel();

@@ -14,8 +14,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{parse, parse_bulk, parse_spec, render, render_bulk};
-use crate::domain::{Catalogue, Task, Waits};
+use super::{parse, parse_bulk, parse_delegation, parse_spec};
+use super::{render, render_bulk, render_delegation, waiting};
+use crate::domain::{Catalogue, Delegation, Task, Waits};
 use crate::operations::{self, Change, Verb, Watch};
 use crate::{Error, Queue};
 
@@ -314,6 +315,62 @@ impl TaskService for TaskApi {
             discarded_count: tally.changed,
             skipped: render_bulk::skipped(&tally),
             continuation: render_bulk::continuation(Verb::Discard, &tally, &ask),
+        }))
+    }
+
+    async fn reassign_task(
+        &self,
+        request: Request<proto::ReassignTaskRequest>,
+    ) -> Result<Response<proto::ReassignTaskResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let ask = parse_delegation::reassign(request.into_inner())?;
+        let made = operations::delegate(&self.queue, &caller, &ask).await?;
+        Ok(Response::new(proto::ReassignTaskResponse {
+            delegation: Some(render_delegation::delegation(made)),
+        }))
+    }
+
+    async fn wait_tasks(
+        &self,
+        request: Request<proto::WaitTasksRequest>,
+    ) -> Result<Response<proto::WaitTasksResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let ask = waiting::tasks(request.get_ref(), caller.tenant())?;
+        let found = waiting::found(operations::wait(&self.queue, &ask).await?);
+        Ok(Response::new(proto::WaitTasksResponse {
+            satisfied: found.satisfied,
+            ended_tasks: found.ended_tasks,
+            open_task_ids: found.open_task_ids,
+            left_out_task_ids: found.left_out_task_ids,
+        }))
+    }
+
+    async fn list_delegations(
+        &self,
+        request: Request<proto::ListDelegationsRequest>,
+    ) -> Result<Response<proto::ListDelegationsResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let request = request.into_inner();
+        let mut v = Violations::new();
+        let filter = parse_delegation::filter(&mut v, request.filter);
+        v.check(
+            request.page_size >= 0,
+            "page_size",
+            "must be from 0 to 1000",
+        );
+        v.finish()?;
+        let size = page::size(request.page_size)?;
+        let after = page::decode(&request.page_token, &filter)?;
+        let (queue, tenant) = (&self.queue, caller.tenant());
+        let found = operations::list_delegations(queue, tenant, &filter, after, size + 1).await?;
+        let render = |one: &Delegation| render_delegation::delegation(one.clone());
+        let (delegations, next) = answer::page(found, size, render, |one| (one.id, one.position));
+        let next_page_token = next
+            .map(|key| page::encode(&key, &filter))
+            .unwrap_or_default();
+        Ok(Response::new(proto::ListDelegationsResponse {
+            delegations,
+            next_page_token,
         }))
     }
 }

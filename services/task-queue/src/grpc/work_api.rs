@@ -11,8 +11,10 @@ use reeve_events::Actor;
 use reeve_status::{Fault, Violations};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::parse_spec::Asked;
 use super::portions::portions;
-use super::{parse, parse_gate, parse_work, render, session};
+use super::{parse, parse_delegation, parse_gate, parse_subtask, parse_work};
+use super::{render, render_delegation, session, waiting};
 use crate::Queue;
 use crate::domain::State;
 use crate::operations::{self, LeaseAsk, Report};
@@ -209,6 +211,49 @@ impl WorkService for WorkApi {
             state: render::state(ended.state).into(),
             gate_id,
         }))
+    }
+
+    async fn delegate_task(
+        &self,
+        request: Request<proto::DelegateTaskRequest>,
+    ) -> Result<Response<proto::DelegateTaskResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let ask = parse_delegation::delegate(request.into_inner())?;
+        let made = operations::delegate(&self.queue, &caller, &ask).await?;
+        Ok(Response::new(proto::DelegateTaskResponse {
+            delegation: Some(render_delegation::delegation(made)),
+        }))
+    }
+
+    async fn create_subtask(
+        &self,
+        request: Request<proto::CreateSubtaskRequest>,
+    ) -> Result<Response<proto::CreateSubtaskResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let types = self.queue.shared.catalogues.of(caller.tenant()).await?;
+        let now = self.queue.shared.clock.now();
+        let asked = Asked {
+            types: &types,
+            now,
+            // Whoever works on a task is no service of Reeve's.
+            by_service: false,
+        };
+        let (token, creation) = parse_subtask::create(request.into_inner(), asked)?;
+        let task = operations::create_subtask(&self.queue, &caller, token, creation).await?;
+        let why = task.waiting(None).map(|waiting| waiting.reason(now));
+        Ok(Response::new(proto::CreateSubtaskResponse {
+            task: Some(render::task(task, why.map(Into::into))),
+        }))
+    }
+
+    async fn wait_subtasks(
+        &self,
+        request: Request<proto::WaitSubtasksRequest>,
+    ) -> Result<Response<proto::WaitSubtasksResponse>, Status> {
+        let caller = Caller::from_request(&request)?;
+        let ask = waiting::subtasks(request.get_ref(), caller.tenant())?;
+        let waited = operations::wait(&self.queue, &ask).await?;
+        Ok(Response::new(waiting::found(waited)))
     }
 }
 

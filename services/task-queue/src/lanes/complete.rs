@@ -85,6 +85,9 @@ impl Flush for CompleteFlush {
         }
         self.shared.limits.ended();
         self.shared.announce_unblocked(&released, now);
+        self.shared
+            .ends
+            .ring(ended_tasks.iter().map(|(_, task)| *task));
         let charges = rows
             .iter()
             .filter_map(|row| charge(&row.place, row.assign_time, now));

@@ -139,16 +139,13 @@ impl GrantFlush {
         if !leased.unreadable.is_empty() {
             return Ok(Written::Unreadable(leased.unreadable));
         }
+        let mut answers = answers_of(&mut tx, &leased).await?;
         let granted = leased.tasks;
         let taken: HashSet<_> = granted.iter().map(|(task, ..)| task.id).collect();
         passed.retain(|row| {
             let task = TaskId::from_uuid(row.ready.task_id);
             !taken.contains(&task) && !parked.contains(&task)
         });
-        let mut answers = HashMap::<TaskId, Vec<Gate>>::new();
-        for gate in storage::answers(&mut tx, &leased.answered, ANSWERS).await? {
-            answers.entry(gate.task_id).or_default().push(gate);
-        }
         let of = |task: TaskId| asks.get(&task).map_or(0, |(item, _)| *item);
         let events = granted
             .iter()
@@ -195,6 +192,18 @@ impl GrantFlush {
         }
         Ok(Written::Done(answers.into_iter().map(Ok).collect()))
     }
+}
+
+/// What people answered, of those tasks that they did.
+pub async fn answers_of(
+    connection: &mut PgConnection,
+    leased: &Leased,
+) -> Result<HashMap<TaskId, Vec<Gate>>, Error> {
+    let mut answers = HashMap::<TaskId, Vec<Gate>>::new();
+    for gate in storage::answers(connection, &leased.answered, ANSWERS).await? {
+        answers.entry(gate.task_id).or_default().push(gate);
+    }
+    Ok(answers)
 }
 
 /// Whether a task was passed over for no other reason than that a limit may choose it.

@@ -28,7 +28,7 @@ use crate::Error;
 pub use advance::{AdvanceFlush, AdvanceItem, Advanced};
 pub use complete::{CompleteFlush, CompleteItem};
 pub use create::{CreateFlush, CreateGroup, Created};
-pub use grant::{GrantFlush, GrantItem, Granted, Wanted};
+pub use grant::{GrantFlush, GrantItem, Granted, Wanted, answers_of};
 pub use leases::{Grant, Leases};
 pub use renew::RenewFlush;
 pub use settle::{End, EndedAs, Ender, SettleFlush};

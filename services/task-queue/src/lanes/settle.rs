@@ -51,6 +51,8 @@ pub enum Ender {
     },
     /// The holder was declared lost at this time; what it was given since is another's news.
     LoseAgent(DateTime<Utc>),
+    /// The agent that it is offered to gets nothing any more.
+    Withdraw,
     /// The lease lapsed before this time.
     Lapse(DateTime<Utc>),
     /// The attempt should have ended before this time.
@@ -193,6 +195,7 @@ impl End {
         let held = row.lease_until.is_some();
         row.tenant_id == self.tenant_id.uuid()
             && row.fence == self.token.fence
+            && !(row.offered && self.is_by_holder())
             && (held || matches!(self.ender, Ender::WaitOut(_)))
     }
 
@@ -200,6 +203,8 @@ impl End {
     fn decide(&self, row: &LockedRow, now: DateTime<Utc>) -> Option<Result<Settled, Error>> {
         let before = |time: Option<DateTime<Utc>>, limit| time.is_some_and(|time| time < limit);
         let cause = match &self.ender {
+            ender if row.offered => Self::untaken(row, ender)?,
+            Ender::Withdraw => return None,
             Ender::Fail {
                 error,
                 retryable,
@@ -234,6 +239,18 @@ impl End {
             Ender::Disobey(limit) => before(row.cancel_time, *limit).then_some(Cause::Cancel)?,
         };
         Some(settling::decide(row, cause, now))
+    }
+
+    /// Whether an offer is over.
+    fn untaken(row: &LockedRow, ender: &Ender) -> Option<Cause> {
+        let over = match ender {
+            Ender::Withdraw => true,
+            Ender::LoseAgent(at) => row.assign_time.is_some_and(|offered| offered <= *at),
+            Ender::Lapse(limit) => row.lease_until.is_some_and(|until| until < *limit),
+            Ender::Disobey(limit) => row.cancel_time.is_some_and(|asked| asked < *limit),
+            _ => false,
+        };
+        over.then_some(Cause::Untaken)
     }
 
     fn decision(&self, row: LockedRow, settled: Settled) -> Decision {

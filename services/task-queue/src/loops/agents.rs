@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use crate::core::Shared;
 use crate::lanes::{End, Ender};
+use crate::storage::delegations;
 use crate::{NAME, Queue, storage};
 
 /// States in which an agent cannot finish what it holds.
@@ -37,6 +38,30 @@ impl AgentEvents {
             .and_then(reeve_wellknown::datetime);
         if let Some(when) = when.filter(|_| is_gone(event)) {
             self.give_back(tenant, agent, when).await?;
+        } else if is_idled(event) {
+            self.withdraw(tenant, agent).await?;
+        }
+        // Its streams see whether it may still be given work.
+        let topic = Shared::agent_topic(tenant, agent);
+        self.queue.shared.wakeups.publish(&topic);
+        Ok(())
+    }
+
+    /// Takes back what was handed to an agent that gets nothing any more and has not fetched it.
+    async fn withdraw(&self, tenant: TenantId, agent: AgentId) -> Result<(), crate::Error> {
+        let pool = self.queue.shared.database.internal_pool();
+        let offered = delegations::offered_to(pool, tenant, agent).await?;
+        let end = |token| End {
+            tenant_id: tenant,
+            token,
+            ender: Ender::Withdraw,
+            actor: Actor::service(NAME),
+        };
+        let ends = offered.into_iter().map(end).collect();
+        for answer in self.queue.lanes.settle.submit_all(ends).await? {
+            if let Err(fault) = answer {
+                tracing::warn!(%fault, "an offer lapses by itself");
+            }
         }
         Ok(())
     }
@@ -71,15 +96,21 @@ impl AgentEvents {
 }
 
 fn is_gone(event: &Event) -> bool {
-    if event.r#type == "agent.heartbeat_lost" {
-        return true;
-    }
+    event.r#type == "agent.heartbeat_lost" || turned_to(event, |state| GONE.contains(&state))
+}
+
+/// Whether it finishes what it holds and gets nothing new.
+fn is_idled(event: &Event) -> bool {
+    turned_to(event, |state| state != "ACTIVE")
+}
+
+fn turned_to(event: &Event, wanted: impl Fn(&str) -> bool) -> bool {
     let data = event.data.clone().map(reeve_wellknown::json_from_struct);
     let to = data
         .as_ref()
         .and_then(|data| data.get("to"))
         .and_then(Json::as_str);
-    event.r#type == "agent.transitioned" && to.is_some_and(|state| GONE.contains(&state))
+    event.r#type == "agent.transitioned" && to.is_some_and(wanted)
 }
 
 #[tonic::async_trait]

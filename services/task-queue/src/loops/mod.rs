@@ -6,6 +6,7 @@ mod brake;
 mod demands;
 mod due;
 mod limits;
+mod offers;
 mod pace;
 mod ready;
 mod ripen;
@@ -59,6 +60,7 @@ pub fn all(
     let expiry = relay.clone();
     let relay_wake = shared.wake.relay();
     let ripening = shared.clone();
+    let offering = shared.clone();
     let firing = shared.clone();
     let forgetting = shared.clone();
     vec![
@@ -88,6 +90,9 @@ pub fn all(
                 async move { sweep.tick().await }
             },
         ),
+        Loop::new("offers", Duration::from_secs(1), move || {
+            offers::tick(offering.clone())
+        }),
         Loop::stoppable("ripen", Duration::from_secs(1), move |stop| {
             ripen::tick(ripening.clone(), stop)
         }),

@@ -10,7 +10,7 @@ use super::bulk::{Skip, Tally};
 use super::{events, settling};
 use crate::Error;
 use crate::core::Shared;
-use crate::domain::{Cause, State};
+use crate::domain::Cause;
 use crate::storage::{self, LockedRow};
 
 /// Cancels these tasks, as far as they are not over, in one transaction.
@@ -32,9 +32,7 @@ pub async fn cancel_all(
     for id in ids.iter().filter(|id| !open.contains(id)) {
         tally.skip(Skip::Changed, *id);
     }
-    let (waiting, held): (Vec<_>, Vec<_>) = rows
-        .into_iter()
-        .partition(|row| row.state == State::Pending.number());
+    let (waiting, held): (Vec<_>, Vec<_>) = rows.into_iter().partition(LockedRow::has_no_holder);
     let (asked, held): (Vec<_>, Vec<_>) = held.into_iter().partition(|row| row.cancel_requested);
     for row in &asked {
         tally.skip(Skip::CancelRequested, id_of(row));
@@ -66,6 +64,7 @@ pub async fn cancel_all(
     shared.append(&mut tx, told).await?;
     tx.commit().await?;
     shared.follow(effects, now);
+    shared.ends.ring(holding);
     let agents: HashSet<_> = held.iter().filter_map(|row| row.agent_id).collect();
     for agent in agents {
         let topic = Shared::agent_topic(tenant, AgentId::from_uuid(agent));

@@ -58,7 +58,7 @@ async fn attempt(
         });
     }
     let actor = Actor::from(caller);
-    if row.state == State::Pending.number() {
+    if row.has_no_holder() {
         cancel_waiting(shared, tx, row, reason, actor).await
     } else {
         ask_holder(shared, tx, row, reason, &actor).await
@@ -111,6 +111,7 @@ async fn ask_holder(
     shared.append(&mut tx, vec![event]).await?;
     tx.commit().await?;
     shared.wake.notify();
+    shared.ends.ring([task]);
     if let Some(agent) = row.agent_id {
         shared
             .wakeups

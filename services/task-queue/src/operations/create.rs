@@ -82,7 +82,10 @@ pub async fn create_batch(
 
 /// Refuses tasks whose parameters do not match the schema of their type. A repeat of a request that
 /// created its task is none of them: the schema may have changed since.
-async fn refuse_unfit(
+///
+/// # Errors
+/// INVALID_ARGUMENT with every place.
+pub async fn refuse_unfit(
     queue: &Queue,
     tenant: TenantId,
     creations: &[Creation],
@@ -126,7 +129,8 @@ async fn made_by(
     Ok(found)
 }
 
-fn new_task(queue: &Queue, caller: &Caller, creation: Creation) -> NewTask {
+/// A task that is to be written.
+pub fn new_task(queue: &Queue, caller: &Caller, creation: Creation) -> NewTask {
     NewTask {
         id: TaskId::new(),
         tenant_id: caller.tenant(),
@@ -169,6 +173,7 @@ fn as_created(task: &NewTask) -> Task {
         lost_leases: 0,
         dead: false,
         discard: None,
+        delegation: None,
         agent_id: None,
         gate_kind: None,
         gates: Vec::new(),

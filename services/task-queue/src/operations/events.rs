@@ -6,8 +6,8 @@ use reeve_ids::{GateId, TenantId, Uuid};
 use serde_json::{Map, Value as Json, json};
 
 use crate::domain::{
-    AttemptEnd, Brake, Discard, Gate, GateAsk, Limit, NewTask, Origin, Said, Selector, Settled,
-    State, Task, Usage,
+    AttemptEnd, Brake, Delegation, Discard, Gate, GateAsk, Limit, NewTask, Origin, Said, Selector,
+    Settled, State, Task, Usage,
 };
 use crate::storage::{AdvancedRow, CompletedRow, Facts, LockedRow, Unadmitted};
 
@@ -131,6 +131,9 @@ pub fn settled(
     if let Some(ready) = settled.ready_time {
         data.insert("ready_time".into(), json!(ready));
     }
+    if row.offered {
+        data.insert("delegation_id".into(), json!(row.delegation_id));
+    }
     let rejection = settled
         .error
         .as_ref()
@@ -155,6 +158,7 @@ fn kind_of(settled: &Settled) -> &'static str {
         (_, Some(AttemptEnd::Rejected)) => "task.rejected",
         (_, Some(AttemptEnd::Returned)) => "task.returned",
         (_, Some(AttemptEnd::Suspended)) => "task.suspended",
+        (State::Pending, None) => "task.offer_lapsed",
         _ => "task.lease_lost",
     }
 }
@@ -208,6 +212,35 @@ fn of_gate(row: &LockedRow, gate: &Gate) -> Map<String, Json> {
     data.insert("gate_id".into(), json!(gate.id));
     data.insert("gate_kind".into(), json!(gate.kind.word()));
     data
+}
+
+/// `task.delegated`: the delivery of the one who hands the task on has ended.
+pub fn delegated(
+    row: &LockedRow,
+    delegation: &Delegation,
+    usage: Option<&Vec<Usage>>,
+    actor: &Actor,
+) -> NewEvent {
+    let now = delegation.time;
+    let mut data = of_facts(&row.facts, row.hold_id);
+    data.insert("agent_id".into(), json!(delegation.from));
+    data.insert("attempt".into(), json!(row.attempt));
+    data.insert("state".into(), json!(State::Assigned.word()));
+    data.insert("delegation_id".into(), json!(delegation.id));
+    data.insert("from".into(), json!(delegation.from));
+    data.insert("to".into(), json!(delegation.to));
+    data.insert("delegation_type".into(), json!(delegation.kind.word()));
+    data.insert("reason".into(), json!(delegation.reason));
+    put_usage(&mut data, usage);
+    put_times(&mut data, row.start_time.or(row.assign_time), now);
+    event(
+        delegation.tenant_id,
+        actor,
+        now,
+        "task.delegated",
+        row.task_id,
+        data,
+    )
 }
 
 /// `task.cancel_requested`.

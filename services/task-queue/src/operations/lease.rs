@@ -15,7 +15,7 @@ use crate::lanes::{Grant, GrantItem, Granted, Leases, Wanted};
 use crate::storage::PassedRow;
 use crate::{Error, Queue, storage};
 
-use super::{News, Post, set_aside};
+use super::{News, Post, set_aside, take};
 
 /// The most tasks that one pull takes.
 const MOST: usize = reeve_redis::POP_LIMIT;
@@ -90,7 +90,7 @@ pub async fn lease(
 }
 
 /// How long a call may wait of which the caller waits for so long, and still answer.
-fn wait_within(patience: Duration, left: Option<Duration>) -> Duration {
+pub fn wait_within(patience: Duration, left: Option<Duration>) -> Duration {
     left.map_or(patience, |left| patience.min(left.saturating_sub(ANSWER)))
 }
 
@@ -105,7 +105,7 @@ pub fn hand_on(queue: &Queue, leases: &Leases, most: usize) {
     }
 }
 
-/// Leases what is ready now, at most `most` tasks.
+/// Leases what was handed to the agent, and else what is ready now, at most `most` tasks.
 ///
 /// # Errors
 /// UNAVAILABLE when PostgreSQL is away; Redis may be.
@@ -115,6 +115,11 @@ pub async fn pull(
     post: &Post,
     most: usize,
 ) -> Result<Leases, Fault> {
+    let most = most.min(MOST);
+    let offered = take::take(queue, ask, post, most).await?;
+    if !offered.is_empty() {
+        return Ok(offered);
+    }
     let mut lanes = post.lanes().to_vec();
     if lanes.is_empty() {
         return Ok(Leases::default());
@@ -122,7 +127,6 @@ pub async fn pull(
     // A pop empties the first lane first; turning them gives every lane its turn.
     let turn = rand::random_range(0..lanes.len());
     lanes.rotate_left(turn);
-    let most = most.min(MOST);
     let (mut unsuited, mut held_up) = (Vec::new(), Vec::new());
     let pulled = loop {
         let popped = match queue.shared.dispatch.pop(&lanes, most).await {

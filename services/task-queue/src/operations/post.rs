@@ -79,6 +79,22 @@ impl Post {
         &self.offers
     }
 
+    /// What it offers, each capability with its version.
+    pub fn capabilities(&self) -> (Vec<&str>, Vec<Option<String>>) {
+        let all = self.agent.offer.capabilities().iter();
+        all.map(|one| {
+            let version = one.version.as_ref().map(ToString::to_string);
+            (one.name.as_str(), version)
+        })
+        .unzip()
+    }
+
+    /// In which version the agent offers a capability.
+    pub fn version_of(&self, capability: &str) -> Option<String> {
+        let offered = self.agent.offer.capability(capability)?;
+        offered.version.as_ref().map(ToString::to_string)
+    }
+
     /// In which version the agent offers the capability of a lane.
     pub fn version(&self, lane: &LaneKey) -> Option<Arc<str>> {
         self.versions.get(lane).cloned()
@@ -105,13 +121,15 @@ impl Post {
     }
 }
 
-/// Hears that an agent may have to take other work: it has changed, or what tasks ask for has.
+/// Hears that an agent may have to take other work: it has changed, what tasks ask for has, or
+/// something was handed to it.
 #[derive(Debug)]
 pub struct News {
     shared: Shared,
     who: (TenantId, AgentId),
     demands: Wakeup,
     agent: Wakeup,
+    handed: Wakeup,
 }
 
 impl News {
@@ -123,6 +141,7 @@ impl News {
         Self {
             demands: shared.demands.listen(who.0),
             agent: shared.wakeups.subscribe(&topic),
+            handed: shared.wakeups.subscribe(&Shared::agent_topic(who.0, who.1)),
             shared,
             who,
         }
@@ -134,6 +153,8 @@ impl News {
             () = self.demands.woken() => {}
             // Another replica may have applied the event.
             () = self.agent.woken() => self.shared.agents.forget(self.who.0, self.who.1).await,
+            // Something may have been handed to the agent.
+            () = self.handed.woken() => self.shared.offers.note(self.who.0, self.who.1),
         }
     }
 }

@@ -12,9 +12,10 @@ use sqlx::PgConnection;
 use super::{events, release};
 use crate::dispatch::{Place, ReadyTask, charge};
 use crate::domain::{
-    Admission, Artifact, AttemptEnd, Cause, Follows, GateAsk, LeaseToken, Settled, State, Usage,
-    order_score, settle,
+    Admission, Artifact, AttemptEnd, Cause, DelegationOutcome, Follows, GateAsk, LeaseToken,
+    Settled, State, Usage, order_score, settle,
 };
+use crate::storage::delegations::Closing;
 use crate::storage::{self, Dependent, Ending, LockedRow, Made, NewGate, Requeue, Unblocked};
 use crate::{Error, NAME};
 
@@ -86,6 +87,8 @@ pub struct Effects {
     pub charges: Vec<Charge>,
     /// Of whose dependencies one more is met.
     pub unblocked: Vec<Unblocked>,
+    /// Tasks that ended, for those who wait for them.
+    pub ended: Vec<TaskId>,
     /// Whether a budget has to be asked.
     pub unadmitted: bool,
     /// Agents that lost a task to a cancellation or a lapse.
@@ -181,12 +184,16 @@ async fn write_wave(
         effects
             .events
             .push(events::settled(row, settled, usage, reason, actor, now));
+        if decision.settled.state.is_ended() {
+            effects.ended.push(decision.task().1);
+        }
         if decision.settled.state.is_ended() && row.state == State::Pending.number() {
             effects
                 .gone
                 .push((Place::from(&row.place), decision.task().1));
         }
-        let held_since = row.assign_time.filter(|_| row.lease_until.is_some());
+        let is_held = row.lease_until.is_some() && !row.offered;
+        let held_since = row.assign_time.filter(|_| is_held);
         effects.charges.extend(charge(&row.place, held_since, now));
         if let Some(agent) = row.agent_id.filter(|_| row.lease_until.is_some()) {
             effects
@@ -199,6 +206,8 @@ async fn write_wave(
     storage::requeue(connection, &requeues, now).await?;
     storage::end(connection, &endings, now).await?;
     open_gates(connection, decisions, now, effects).await?;
+    let closings: Vec<_> = decisions.iter().filter_map(Decision::closing).collect();
+    storage::delegations::close(connection, &closings, now).await?;
     for requeue in &requeues {
         if requeue.settled.gate.is_some() {
             continue;
@@ -387,6 +396,21 @@ impl Decision {
                 .filter(|_| done)
                 .map(|passage| (passage.result.as_ref(), passage.comment.as_str())),
         }
+    }
+
+    /// What became of the delegation under which its agent has it, or was to have it.
+    fn closing(&self) -> Option<Closing> {
+        let outcome = match self.settled.state {
+            State::Cancelled if self.row.offered => DelegationOutcome::Cancelled,
+            _ if self.row.offered => DelegationOutcome::Expired,
+            _ if self.settled.end == Some(AttemptEnd::Rejected) => DelegationOutcome::Rejected,
+            _ => return None,
+        };
+        Some(Closing {
+            id: self.row.delegation_id?,
+            tenant_id: self.row.tenant_id,
+            outcome,
+        })
     }
 
     /// Whether an attempt ends without a word on what it consumed.

@@ -7,7 +7,7 @@ use reeve_ids::{BrakeId, TaskId, TenantId, Uuid};
 use sqlx::types::Json as Stored;
 use sqlx::{FromRow, PgConnection, PgPool};
 
-use super::rows::ReadyRow;
+use super::rows::{LockedRow, ReadyRow};
 use crate::Error;
 use crate::domain::{Actor, Brake, Selector};
 
@@ -201,6 +201,21 @@ pub async fn braked(pool: &PgPool, tasks: &[(TenantId, TaskId)]) -> Result<HashS
         .fetch_all(pool)
         .await?;
     Ok(ids.into_iter().map(TaskId::from_uuid).collect())
+}
+
+/// Whether a brake chooses a task that is locked, whatever its state.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn is_braked(connection: &mut PgConnection, row: &LockedRow) -> Result<bool, Error> {
+    let braked = sqlx::query_scalar(include_str!("queries/brake/chooses.sql"))
+        .bind(row.task_id)
+        .bind(row.tenant_id)
+        .bind(&row.facts.queue)
+        .bind(&row.place.capability)
+        .fetch_one(connection)
+        .await?;
+    Ok(braked)
 }
 
 /// What waits and runs in one queue for one capability.

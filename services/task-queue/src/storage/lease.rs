@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use reeve_ids::{AgentId, TaskId, TenantId, Uuid};
 use serde_json::Value as Json;
+use sqlx::postgres::PgRow;
 use sqlx::types::Json as Stored;
 use sqlx::{FromRow, PgConnection, Row as _};
 
@@ -42,6 +43,36 @@ pub struct Leased {
     pub answered: Vec<(TenantId, TaskId)>,
     /// Tasks whose rows this version cannot read. They must not be leased.
     pub unreadable: Vec<TaskId>,
+}
+
+impl Leased {
+    /// Reads what a statement answered.
+    ///
+    /// # Errors
+    /// When even the id of a row cannot be read.
+    pub fn read(rows: Vec<PgRow>) -> Result<Self, Error> {
+        let mut leased = Self::default();
+        for row in rows {
+            let read = GrantRow::from_row(&row).map_err(Error::from);
+            match read.and_then(GrantRow::into_parts) {
+                Ok((task, fence, is_answered, checkpoint)) => {
+                    let task_id = task.id;
+                    if is_answered {
+                        leased.answered.push((task.tenant_id, task_id));
+                    }
+                    leased
+                        .tasks
+                        .push((task, LeaseToken { task_id, fence }, checkpoint));
+                }
+                Err(error) => {
+                    let id = TaskId::from_uuid(row.try_get("id")?);
+                    tracing::error!(%error, task = %id, "a task cannot be read, so it is not leased");
+                    leased.unreadable.push(id);
+                }
+            }
+        }
+        Ok(leased)
+    }
 }
 
 /// Leases what can be leased. Tasks that a limit may choose only if they have room: their places
@@ -84,27 +115,7 @@ pub async fn grant(
         .bind(asks.iter().map(|ask| ask.last_resort).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
-    let mut leased = Leased::default();
-    for row in rows {
-        let read = GrantRow::from_row(&row).map_err(Error::from);
-        match read.and_then(GrantRow::into_parts) {
-            Ok((task, fence, is_answered, checkpoint)) => {
-                let task_id = task.id;
-                if is_answered {
-                    leased.answered.push((task.tenant_id, task_id));
-                }
-                leased
-                    .tasks
-                    .push((task, LeaseToken { task_id, fence }, checkpoint));
-            }
-            Err(error) => {
-                let id = TaskId::from_uuid(row.try_get("id")?);
-                tracing::error!(%error, task = %id, "a task cannot be read, so it is not leased");
-                leased.unreadable.push(id);
-            }
-        }
-    }
-    Ok(leased)
+    Leased::read(rows)
 }
 
 /// Of tasks that were popped and not granted: those that still wait.

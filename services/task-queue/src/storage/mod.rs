@@ -5,6 +5,8 @@ mod artifacts;
 mod brakes;
 mod bulk;
 mod create;
+mod delegation_rows;
+pub mod delegations;
 mod demands;
 mod dependencies;
 mod details;
@@ -13,6 +15,7 @@ mod gate_rows;
 mod gates;
 mod lease;
 pub mod limits;
+mod parts;
 mod read;
 mod revival;
 mod rows;
@@ -29,8 +32,8 @@ use reeve_postgres::sqlx::migrate::Migrator;
 
 pub use artifacts::{Made, artifacts_of, insert_artifacts};
 pub use brakes::{
-    FiguresRow, GRANTS, braked, count_brakes, figures, get_brake, insert_brake, list_brakes,
-    lock_key, released, remove_brake, wait_for_grants,
+    FiguresRow, GRANTS, braked, count_brakes, figures, get_brake, insert_brake, is_braked,
+    list_brakes, lock_key, released, remove_brake, wait_for_grants,
 };
 pub use bulk::{Kind, choose, count, insert_discards, lock_outcomes, request_cancel};
 pub use create::{claim_requests, existing_tasks, find_requests, insert_tasks, unclaim_requests};
@@ -49,6 +52,7 @@ pub use lease::{
     Advance, GrantAsk, Leased, Progress, Renewal, Renewed, advance, grant, passed_over, pick,
     put_progress, renew, standing_of,
 };
+pub use parts::{ancestors, parts_of};
 pub use read::{Filter, attempts, children, get, get_readable, list};
 pub use revival::{remove_outcome, revive};
 pub use rows::{

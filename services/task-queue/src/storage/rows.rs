@@ -9,6 +9,7 @@ use sqlx::FromRow;
 use sqlx::types::Json as Stored;
 
 use super::Details;
+use super::delegation_rows::StoredDelegation;
 use crate::Error;
 use crate::domain::{
     Actor, Admission, Attempt, AttemptEnd, Children, Discard, GateKind, LeaseToken, Origin,
@@ -77,6 +78,9 @@ pub struct GrantRow {
     /// How many gates it ever had.
     pub gates: i16,
     pub checkpoint: Option<Json>,
+    /// Under which it was fetched, if it was offered.
+    #[sqlx(default)]
+    pub delegation: Option<Stored<StoredDelegation>>,
 }
 
 /// What a task that is over left behind, and its last progress.
@@ -113,6 +117,8 @@ pub struct TaskRow {
     pub parked: bool,
     #[sqlx(flatten)]
     pub discard: DiscardRow,
+    /// The last of its delegations.
+    pub delegation: Option<Stored<StoredDelegation>>,
 }
 
 /// That a dead letter was discarded, if it was.
@@ -173,6 +179,12 @@ pub struct LockedRow {
     pub gate: i16,
     /// How many gates it ever had.
     pub gates: i16,
+    /// The delegation under which its agent has it, or is to have it.
+    pub delegation_id: Option<Uuid>,
+    /// Whether its agent has not fetched it yet.
+    pub offered: bool,
+    /// Links of its chain since it was created or redriven.
+    pub delegations: i16,
     pub priority: i16,
     #[sqlx(flatten)]
     pub place: PlaceRow,
@@ -394,6 +406,7 @@ fn assemble(spec: SpecRow, stand: StandRow) -> Result<Task, Error> {
         parked: false,
         admission,
         discard: None,
+        delegation: None,
         hold_id: stand.hold_id.map(HoldId::from_uuid),
         cancel_requested: stand.cancel_requested,
         cancel_reason: stand.cancel_reason.unwrap_or_default(),
@@ -439,7 +452,9 @@ impl GrantRow {
     /// When the row is corrupt.
     pub fn into_parts(self) -> Result<(Task, i64, bool, Option<Json>), Error> {
         let (fence, gates) = (self.stand.fence, self.gates);
-        let task = assemble(self.spec, self.stand)?;
+        let mut task = assemble(self.spec, self.stand)?;
+        let delegation = self.delegation.map(|stored| stored.0.into_delegation());
+        task.delegation = delegation.transpose()?;
         Ok((task, fence, gates > 0, self.checkpoint))
     }
 }
@@ -456,6 +471,8 @@ impl TaskRow {
         task.parked = self.parked;
         task.discard = self.discard.into_discard();
         task.dead &= task.discard.is_none();
+        let delegation = self.delegation.map(|stored| stored.0.into_delegation());
+        task.delegation = delegation.transpose()?;
         task.end_time = end.end_time;
         task.error = error(end.error_code, end.error_message, end.error_details);
         task.result = end.result;
@@ -522,6 +539,11 @@ impl AttemptRow {
 }
 
 impl LockedRow {
+    /// Whether it waits, or is only offered to its agent: nobody has begun, and nobody is to let go.
+    pub fn has_no_holder(&self) -> bool {
+        self.lease_until.is_none() || self.offered
+    }
+
     /// Where it stands, for the domain to decide.
     ///
     /// # Errors
@@ -533,6 +555,7 @@ impl LockedRow {
             by_rule: self.rule_failures.clone(),
             lost_leases: self.lost_leases,
             cancel_requested: self.cancel_requested,
+            offered: self.offered,
             retry: self.facts.details.retry(),
             effect: self.facts.details.effect(),
             gate: gate(self.task_id, self.gate)?,

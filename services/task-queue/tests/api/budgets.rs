@@ -237,3 +237,27 @@ async fn the_budget_of_a_paused_task_is_asked_when_it_may_run_again() {
     assert_eq!(id_of(&world.lease_one(agent).await), created.id);
     assert_eq!(world.known().holds_of(&created.id).len(), 1);
 }
+
+#[tokio::test]
+async fn a_task_in_other_hands_keeps_its_hold() {
+    let world = World::start().await;
+    let (first, second) = (world.agent(&["lint"]), world.agent(&["lint"]));
+    let created = world.create(costly()).await;
+    let lease = world.lease_one(first).await;
+    let moved = world.pass(&lease, second).await;
+    let holds = world.known().holds_of(&created.id);
+    assert_eq!(holds.len(), 1);
+    let hold = holds[0].id.to_string();
+    assert_eq!(moved.task.map(|task| task.hold_id), Some(hold.clone()));
+    let completed = world.complete(&moved.lease_token).await;
+    completed.expect("it completes");
+    let told = |events: &[reeve_contracts::event::v1::Event]| {
+        events.iter().any(|event| event.r#type == "task.completed")
+    };
+    let events = world.events(told).await;
+    let ended = events
+        .iter()
+        .filter(|event| matches!(event.r#type.as_str(), "task.delegated" | "task.completed"));
+    let of: Vec<_> = ended.map(|event| data(event)["hold_id"].clone()).collect();
+    assert_eq!(of, [hold.clone(), hold]);
+}

@@ -8,6 +8,7 @@ use reeve_status::{Code, Reason};
 use reeve_task_queue::TaskQueue;
 use sqlx::{Connection as _, PgConnection};
 
+use crate::delegations::to_agent;
 use crate::gates::gate_of;
 use crate::harness::*;
 use crate::types::type_of;
@@ -62,6 +63,22 @@ async fn no_statement_can_write_an_illegal_transition() {
     lease.expect("ASSIGNED -> IN_PROGRESS is legal");
     refuses(&mut database, "update task_run set state = 2").await;
     refuses(&mut database, "update task_run set state = 3").await;
+    refuses(
+        &mut database,
+        "update task_run set state = 2, offered = true, delegation_id = gen_random_uuid()",
+    )
+    .await;
+    let offer = sqlx::query(
+        "update task_run set state = 2, offered = true, delegation_id = gen_random_uuid(),
+             fence = fence + 1",
+    );
+    let offer = offer.execute(&mut database).await;
+    offer.expect("IN_PROGRESS -> ASSIGNED under a new fence is legal");
+    refuses(&mut database, "update task_run set state = 5").await;
+    let taken = sqlx::query("update task_run set state = 5, offered = false")
+        .execute(&mut database)
+        .await;
+    taken.expect("ASSIGNED -> IN_PROGRESS is legal");
     refuses(
         &mut database,
         "insert into task_outcome (task_id, tenant_id, from_state, state, version, attempt, fence,
@@ -120,6 +137,104 @@ async fn a_gate_is_neither_passed_nor_rewritten() {
 }
 
 #[tokio::test]
+async fn the_record_of_a_delegation_is_never_changed() {
+    let world = World::start().await;
+    let (first, second) = (world.agent(&["lint"]), world.agent(&["lint"]));
+    world.create(spec("lint")).await;
+    let lease = world.lease_one(first).await;
+    let handed = to_agent(&lease.lease_token, second);
+    world.delegate(handed).await.expect("it is handed on");
+    let mut database = connect(&world, "set reeve.all_tenants = 'on'").await;
+    let mut refused = Vec::from([
+        "update task_delegation set reason = 'another', outcome = 2, outcome_time = now()",
+        "update task_delegation set to_agent_id = gen_random_uuid()",
+        "update task_delegation set outcome = 4, outcome_time = now()",
+        "update task_delegation set outcome = 2",
+    ]);
+    for sql in &refused {
+        refuses(&mut database, sql).await;
+    }
+    world.lease_one(second).await;
+    refused.extend([
+        "update task_delegation set outcome = 1, outcome_time = null",
+        "update task_delegation set outcome = 3, outcome_time = now()",
+        "update task_delegation set outcome = 5, outcome_time = now()",
+    ]);
+    for sql in refused
+        .into_iter()
+        .filter(|sql| !sql.contains("outcome = 4"))
+    {
+        refuses(&mut database, sql).await;
+    }
+}
+
+/// Makes the database refuse every row of a table from now on, or no more.
+async fn spoil(world: &World, table: &str, spoilt: bool) {
+    let sql = if spoilt {
+        format!(
+            "create or replace function task_queue.spoil() returns trigger language plpgsql as
+             $$ begin raise exception 'spoilt' using errcode = 'XX000'; end $$;
+             create trigger spoil before insert or update on task_queue.{table}
+             for each row execute function task_queue.spoil()"
+        )
+    } else {
+        format!("drop trigger spoil on task_queue.{table}")
+    };
+    let mut admin = world.database.admin().await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+        .execute(&mut admin)
+        .await
+        .expect("an administrator may do anything");
+}
+
+#[tokio::test]
+async fn whatever_line_of_a_delegation_fails_nothing_has_happened() {
+    let world = World::start().await;
+    let (first, second) = (world.agent(&["lint"]), world.agent(&["lint"]));
+    let created = world.create(spec("lint")).await;
+    let lease = world.lease_one(first).await;
+    let handed = || {
+        let checkpoint = reeve_wellknown::struct_from_json(serde_json::json!({"line": 1}));
+        reeve_contracts::task::v1::DelegateTaskRequest {
+            checkpoint,
+            ..to_agent(&lease.lease_token, second)
+        }
+    };
+    let before = world.get(&created.id).await;
+    for table in [
+        "attempt",
+        "task_run",
+        "task_progress",
+        "task_delegation",
+        "outbox",
+    ] {
+        spoil(&world, table, true).await;
+        let answer = world.delegate(handed()).await;
+        spoil(&world, table, false).await;
+        refused(answer, Code::Internal, Reason::InternalError);
+        assert_eq!(world.get(&created.id).await, before, "{table}");
+    }
+    world.delegate(handed()).await.expect("it is handed on");
+    let before = world.get(&created.id).await;
+    for table in ["task_run", "task_delegation", "outbox"] {
+        spoil(&world, table, true).await;
+        let request = reeve_contracts::task::v1::LeaseTasksRequest {
+            wait_duration: None,
+            ..lease_of(second, 1)
+        };
+        let answer = world.work().lease_tasks(world.ask(request)).await;
+        spoil(&world, table, false).await;
+        refused(answer, Code::Internal, Reason::InternalError);
+        assert_eq!(world.get(&created.id).await, before, "{table}");
+    }
+    let lease = world.lease_one(second).await;
+    world
+        .complete(&lease.lease_token)
+        .await
+        .expect("it completes");
+}
+
+#[tokio::test]
 async fn row_level_security_hides_other_tenants_in_every_table() {
     let world = World::start().await;
     let agent = world.agent(&["lint"]);
@@ -143,6 +258,9 @@ async fn row_level_security_hides_other_tenants_in_every_table() {
     };
     let reported = world.work().report_progress(world.ask(report)).await;
     reported.expect("it is stored");
+    let other = world.agent(&["lint"]);
+    let handed = to_agent(&lease.lease_token, other);
+    world.delegate(handed).await.expect("it is handed on");
     let request = CreateTaskRequest {
         spec: Some(spec("build")),
         request_id: "one".to_owned(),

@@ -17,6 +17,7 @@ use reeve_testkit::{TestRedis, authorize, eventually};
 use tonic::Status;
 use tonic::transport::Channel;
 
+use crate::delegations::to_agent;
 use crate::harness::*;
 use crate::redis_loss::Wire;
 
@@ -463,6 +464,38 @@ async fn the_longest_prefix_speaks_for_a_key() {
     // And then the 1 of every key.
     world.unlimit("clusters", "").await.expect("it is there");
     assert!(world.lease_now(agent, 15).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_task_keeps_its_place_in_other_hands_and_gives_it_up_with_its_offer() {
+    let world = World::start().await;
+    let (first, second) = (world.agent(&["lint"]), world.agent(&["lint"]));
+    world.limit(at_most("one", 1, LimitPer::Tenant)).await;
+    let created = world.create(spec("lint")).await;
+    let lease = world.lease_one(first).await;
+    let waiting = world.create(spec("lint")).await;
+    let handed = world.delegate(to_agent(&lease.lease_token, second)).await;
+    handed.expect("it is handed on");
+    let none = proto::LeaseTasksRequest {
+        wait_duration: None,
+        ..lease_of(first, 1)
+    };
+    assert!(
+        world.lease_as(none.clone()).await.is_empty(),
+        "its place is taken"
+    );
+    let lease = world.lease_one(second).await;
+    assert_eq!(id_of(&lease), created.id, "it needs no other place");
+    world.waits(&waiting.id, PendingReason::Throttled).await;
+    let handed = world
+        .delegate(to_agent(&lease.lease_token, world.agent(&["lint"])))
+        .await;
+    handed.expect("it is handed on");
+    world
+        .cancel(&created.id)
+        .await
+        .expect("it is cancelled at once");
+    assert_eq!(id_of(&world.lease_one(second).await), waiting.id);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod checkpoints;
 #[path = "../../src/domain/cron_model.rs"]
 mod cron_model;
 mod database;
+mod delegations;
 mod dependencies;
 mod discard;
 mod fairness;
@@ -39,6 +40,7 @@ mod retry_rules;
 mod scaler;
 mod schedules;
 mod stream;
+mod subtasks;
 mod tenants;
 mod timeouts;
 mod typed;

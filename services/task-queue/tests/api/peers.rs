@@ -122,6 +122,17 @@ impl Known {
         self.tell(tenant, id, "agent.updated", serde_json::json!({}));
     }
 
+    /// Says how many tasks an agent may run, and how many it runs.
+    pub fn load(&self, tenant: TenantId, id: AgentId, slots: i32, active: i32) {
+        let mut agents = self.agents.lock().unwrap();
+        let agent = agents.get_mut(&(tenant, id)).expect("it is there");
+        agent.max_concurrent_tasks = slots;
+        agent.workload = Some(agent::Workload {
+            active_task_count: active,
+            ..Default::default()
+        });
+    }
+
     /// Changes an agent's state and tells of it.
     pub fn transition(&self, tenant: TenantId, id: AgentId, to: AgentState) {
         self.agents

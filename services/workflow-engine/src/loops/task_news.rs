@@ -177,7 +177,9 @@ fn said(kind: &str, data: &Value) -> Option<Said> {
     let failed = |failure| Some(Said::News(TaskNews::Failed { failure }));
     match kind {
         "task.started" => Some(Said::News(TaskNews::Started { agent_id })),
-        "task.lease_lost" | "task.returned" => Some(Said::News(TaskNews::LeaseLost)),
+        "task.lease_lost" | "task.returned" | "task.delegated" => {
+            Some(Said::News(TaskNews::LeaseLost))
+        }
         "task.completed" => Some(Said::Completed { agent_id }),
         "task.cancelled" => Some(Said::News(TaskNews::Cancelled)),
         "task.failed" | "task.timed_out" if retried => None,
@@ -247,8 +249,17 @@ mod tests {
     }
 
     #[test]
+    fn a_task_in_other_hands_waits_for_its_next_start() {
+        for kind in ["task.lease_lost", "task.returned", "task.delegated"] {
+            let news = Some(Said::News(TaskNews::LeaseLost));
+            assert_eq!(said(kind, &json!({})), news, "{kind}");
+        }
+    }
+
+    #[test]
     fn what_the_queue_does_by_itself_is_no_news() {
         for kind in [
+            "task.offer_lapsed",
             "task.created",
             "task.assigned",
             "task.rejected",

@@ -269,6 +269,27 @@ impl TaskService for Queue {
     ) -> Result<Response<wire::DiscardTasksResponse>, Status> {
         unscripted()
     }
+
+    async fn reassign_task(
+        &self,
+        _: Request<wire::ReassignTaskRequest>,
+    ) -> Result<Response<wire::ReassignTaskResponse>, Status> {
+        unscripted()
+    }
+
+    async fn wait_tasks(
+        &self,
+        _: Request<wire::WaitTasksRequest>,
+    ) -> Result<Response<wire::WaitTasksResponse>, Status> {
+        unscripted()
+    }
+
+    async fn list_delegations(
+        &self,
+        _: Request<wire::ListDelegationsRequest>,
+    ) -> Result<Response<wire::ListDelegationsResponse>, Status> {
+        unscripted()
+    }
 }
 
 #[tonic::async_trait]

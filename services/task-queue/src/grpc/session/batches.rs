@@ -14,7 +14,8 @@ use reeve_status::{Fault, Reason};
 use super::order::{Order, Place};
 use super::{MOST_CREDIT, Session};
 use crate::domain::{LeaseToken, State};
-use crate::grpc::{parse_gate, parse_work, render};
+use crate::grpc::{parse_delegation, parse_gate, parse_work, render, render_delegation};
+use crate::operations::{DelegationAsk, delegate};
 use crate::storage::Renewed;
 
 /// Items of one message.
@@ -121,6 +122,7 @@ impl Session {
             Said::Fail(batch) => self.fail(sequence, batch.items).boxed(),
             Said::Reject(batch) => self.reject(sequence, batch.items).boxed(),
             Said::Suspend(batch) => self.suspend(sequence, batch.items).boxed(),
+            Said::Delegate(batch) => self.delegate(sequence, batch.items).boxed(),
         };
         Ok(Some((place, work)))
     }
@@ -288,6 +290,36 @@ impl Session {
             sequence,
             failures,
             states,
+            ..proto::Ack::default()
+        })
+        .await;
+    }
+
+    /// Each in a transaction of its own: they are few, and each may go to another agent.
+    async fn delegate(self: Arc<Self>, sequence: i64, items: Vec<proto::DelegateTaskRequest>) {
+        let token = |item: &proto::DelegateTaskRequest| item.lease_token.clone();
+        let sorted = Sorted::new(items, token, parse_delegation::delegate);
+        let held = |(_, ask): &(usize, DelegationAsk)| ask.by.lease();
+        let ending = self.ending(sorted.good.iter().filter_map(held).collect());
+        let session = &self;
+        let (failures, made) = sorted
+            .settle(|asks| async move {
+                let mut made = Vec::with_capacity(asks.len());
+                for ask in &asks {
+                    made.push(delegate(&session.queue, &session.caller, ask).await);
+                }
+                Ok(made)
+            })
+            .await;
+        self.still_holds(ending, &failures);
+        let short = |made| proto::TaskDelegation {
+            metadata: None,
+            ..render_delegation::delegation(made)
+        };
+        self.ack(proto::Ack {
+            sequence,
+            failures,
+            delegations: made.into_iter().map(short).collect(),
             ..Default::default()
         })
         .await;
@@ -340,6 +372,7 @@ fn leases_of(message: &Said) -> Vec<LeaseToken> {
         Said::Fail(batch) => all(batch.items.iter().map(|item| &item.lease_token)),
         Said::Reject(batch) => all(batch.items.iter().map(|item| &item.lease_token)),
         Said::Suspend(batch) => all(batch.items.iter().map(|item| &item.lease_token)),
+        Said::Delegate(batch) => all(batch.items.iter().map(|item| &item.lease_token)),
     }
 }
 
@@ -355,6 +388,7 @@ fn check_size(message: &Said) -> Result<(), Fault> {
         Said::Fail(batch) => (batch.items.len(), 1, MOST),
         Said::Reject(batch) => (batch.items.len(), 1, MOST),
         Said::Suspend(batch) => (batch.items.len(), 1, MOST),
+        Said::Delegate(batch) => (batch.items.len(), 1, MOST),
     };
     if (least..=most).contains(&items) {
         return Ok(());

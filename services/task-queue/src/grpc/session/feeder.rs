@@ -16,20 +16,14 @@ use crate::operations::{self, News, Post};
 
 impl Session {
     /// Hands out tasks until the session is over or the agent leaves.
-    pub(super) async fn feed(self: Arc<Self>, agent: Arc<AgentInfo>) {
+    /// `news` of the agent was subscribed to before its first lease was known here.
+    pub(super) async fn feed(self: Arc<Self>, agent: Arc<AgentInfo>, mut news: News) {
         let shared = &self.queue.shared;
         let who = (self.ask.tenant_id, self.ask.agent_id);
-        let mut news = News::of(&self.queue, &self.ask);
         let mut post = Post::of(&self.queue, &self.ask, agent).await;
         let mut waiter = shared.dispatch.wait(who.1, post.lanes());
         let mut told = false;
         while !self.is_closing() {
-            let credit = self.credit.load(Ordering::Acquire);
-            if credit == 0 {
-                waiter.disarm();
-                self.wait_for_credit().await;
-                continue;
-            }
             match shared.agents.active(who.0, who.1).await {
                 Ok(now) => {
                     told = false;
@@ -47,6 +41,12 @@ impl Session {
                     self.rest(None, &mut news).await;
                     continue;
                 }
+            }
+            let credit = self.credit.load(Ordering::Acquire);
+            if credit == 0 {
+                waiter.disarm();
+                self.wait_for_credit(&mut news).await;
+                continue;
             }
             waiter.arm(credit);
             if !self.hand_out(&post, credit, &mut waiter).await {
@@ -69,9 +69,11 @@ impl Session {
         }
     }
 
-    async fn wait_for_credit(&self) {
+    /// Waits for credit, or for news of the agent, which may have ceased to be ACTIVE.
+    async fn wait_for_credit(&self, news: &mut News) {
         tokio::select! {
             () = self.credited.notified() => {}
+            () = news.come() => {}
             () = self.closing() => {}
         }
     }

@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 
 use super::events;
 use crate::core::Shared;
-use crate::domain::{self, Cause, NewTask, Run, RunOutcome, Schedule, Spec, State, Step};
+use crate::domain::{self, Cause, NewTask, Run, RunOutcome, Schedule, Spec, Step};
 use crate::lanes::{CreateFlush, CreateGroup};
 use crate::operations::{self, settling};
 use crate::storage::schedule_runs::NewRun;
@@ -254,7 +254,7 @@ async fn cancel_before(
     let (mut decisions, mut told) = (Vec::new(), Vec::new());
     for row in storage::lock(connection, &before).await? {
         let tenant = TenantId::from_uuid(row.tenant_id);
-        if row.state == State::Pending.number() {
+        if row.has_no_holder() {
             decisions.push(settling::Decision {
                 settled: settling::decide(&row, Cause::Cancel, now)?,
                 row,

@@ -48,7 +48,8 @@ select
     d.actor_kind as discard_kind,
     d.actor_subject as discard_subject,
     d.actor_name as discard_name,
-    d.discard_time
+    d.discard_time,
+    case when $3 then to_jsonb(h) else to_jsonb(h) || '{"metadata": null}' end as delegation
 from task t
 left join task_run r on r.task_id = t.id
 left join task_outcome o on o.task_id = t.id
@@ -62,6 +63,13 @@ left join lateral (
     order by attempt desc
     limit 1
 ) a on true
+left join lateral (
+    -- The last hands that it was given into.
+    select * from task_delegation
+    where task_id = t.id and tenant_id = t.tenant_id
+    order by position desc
+    limit 1
+) h on true
 where t.tenant_id = $2
   and ($1::uuid is null or t.id < $1)
   and (cardinality($4::smallint[]) = 0 or coalesce(r.state, o.state) = any ($4))

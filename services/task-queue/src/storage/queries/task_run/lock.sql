@@ -5,7 +5,7 @@ select
     r.start_time, r.lease_until, r.start_deadline, r.close_deadline,
     r.cancel_time is not null as cancel_requested, r.cancel_time, r.cancel_reason, r.rejected_by,
     coalesce(r.rule_failures, '{}') as rule_failures,
-    r.demand, r.line, r.line_weight, r.gate, r.gates,
+    r.demand, r.line, r.line_weight, r.gate, r.gates, r.delegation_id, r.offered, r.delegations,
     t.type, t.queue, t.capability, t.priority, t.project_id, t.origin_kind, t.origin_resource_id,
     t.labels, t.details
 from unnest($1::uuid[], $2::uuid[]) as x (task_id, tenant_id)

@@ -24,6 +24,8 @@ kept as (
         x.ready_time, r.capability_version, x.retry_rule
     from x
     join task_run r on r.task_id = x.task_id and r.tenant_id = x.tenant_id and r.fence = x.fence
+    -- An offer that lapsed was no delivery.
+    where x.attempt_end is not null
 )
 update task_run r set
     state = 1,
@@ -50,6 +52,8 @@ update task_run r set
         else array_append(r.failed_at, x.failed_at)
     end,
     lease_until = null,
+    delegation_id = null,
+    offered = false,
     close_deadline = null,
     update_time = $16
 from x
