@@ -7,7 +7,7 @@
 //!
 //! | structure | keys (after the prefix) | who writes | who reads | what a loss costs |
 //! |---|---|---|---|---|
-//! | [`ReadyQueues`] | `{rq.S}:lane:L` ZSET id by order score; `{rq.S}:granting` ZSET ticket by deadline | task-queue: after a commit, sweep, rebuild | task-queue's dispatcher | a slower claim until rebuilt |
+//! | [`ReadyQueues`] | `{rq.S}:lane:L` ZSET id by order score, one more for each line that shares it (`L!`, `L=<key>`), whose turns are in `L\|turns`, `L\|idle` ZSET, `L\|weights`, `L\|clock` HASH (`scripts/turns.lua`); `{rq.S}:granting` ZSET ticket by deadline | task-queue: after a commit, sweep, rebuild | task-queue's dispatcher | a slower claim until rebuilt |
 //! | [`Leases`] | `{lease.N.S}:expiry` ZSET id by expiry | agent-registry: heartbeats | its expiry loop | expiry is suspended until rebuilt |
 //! | [`Generation`] | `T:generation`, `T:rebuilding` strings, T = the tag of the structure | whoever rebuilds | every pop and every expiry | it *is* the detector |
 //! | [`Streams`] | `{stream.N}` STREAM, id `<last seq>-0` | the relay of the owner | the other services | readers ask the owner |
