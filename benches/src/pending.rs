@@ -85,7 +85,7 @@ async fn used(redis: &mut MultiplexedConnection) -> Result<i64> {
         .parse()?)
 }
 
-async fn cancel(session: &Session, kind: &str) -> Result<()> {
+pub async fn cancel(session: &Session, kind: &str) -> Result<()> {
     let mut client = TaskServiceClient::new(session.queue().await?);
     let mut continuation = String::new();
     loop {

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::batched::create;
+use crate::pending::cancel;
 use crate::report::{Figure, Report};
 use crate::samples::Samples;
 
@@ -58,7 +59,9 @@ impl Tenants {
             });
         }
         let mut beside = self.waits(seconds).await?;
-        noise.abort_all();
+        noise.shutdown().await;
+        // What waits is looked through for as long as it does, which would be measured with what follows.
+        cancel(&self.noisy, "noise").await?;
         let target = "bounded; share of the noisy tenant's flood";
         let ratio = beside.percentile(0.99) / alone.percentile(0.99).max(0.001);
         report.add(

@@ -81,6 +81,8 @@ pub enum Refusal {
     IsHolder,
     /// The agent does not offer the capability.
     CapabilityMissing,
+    /// The agent offers the capability, but is not all that the task asks for.
+    RequirementUnmet,
     /// The agent has rejected it.
     HasRejected,
     /// The agent has handed it on before.
@@ -95,6 +97,8 @@ pub enum Refusal {
     Braked,
     /// No agent holds it.
     NotHeld,
+    /// It must not run twice, and its holder may be at it.
+    Effectful,
     /// A task above the part that is to be made is about the same.
     PartAgain,
     /// The part would have too many tasks above it.
@@ -107,6 +111,7 @@ impl Refusal {
         match self {
             Self::IsHolder => "IS_HOLDER",
             Self::CapabilityMissing => "CAPABILITY_MISSING",
+            Self::RequirementUnmet => "REQUIREMENT_UNMET",
             Self::HasRejected => "HAS_REJECTED",
             Self::Cycle | Self::PartAgain => "CYCLE",
             Self::TooDeep | Self::PartTooDeep => "TOO_DEEP",
@@ -114,6 +119,7 @@ impl Refusal {
             Self::CancelRequested => "CANCEL_REQUESTED",
             Self::Braked => "BRAKED",
             Self::NotHeld => "NOT_HELD",
+            Self::Effectful => "EFFECTFUL",
         }
     }
 
@@ -122,7 +128,11 @@ impl Refusal {
         match self {
             Self::IsHolder => "the agent holds the task itself",
             Self::CapabilityMissing => "the agent does not offer the capability of the task",
-            Self::HasRejected => "the agent has rejected the task",
+            Self::RequirementUnmet => {
+                "the agent offers the capability, but not the version, attributes or labels that the \
+                 task asks for, or the task is pinned to another"
+            }
+            Self::HasRejected => "the agent has rejected the task, or is one that it avoids",
             Self::Cycle => "the agent has handed the task on before",
             Self::TooDeep => "the task was delegated eight times since it was created or redriven",
             Self::NoCandidate => {
@@ -133,6 +143,9 @@ impl Refusal {
             }
             Self::Braked => "a brake keeps such tasks from being handed out",
             Self::NotHeld => "no agent holds the task",
+            Self::Effectful => {
+                "the task is EFFECTFUL and begun: only a person may take it from its holder"
+            }
             Self::PartAgain => {
                 "the task, or one above it, has the same type, capability and parameters"
             }
@@ -206,6 +219,8 @@ pub struct Hands<'a> {
     pub holder: AgentId,
     /// Who has rejected it.
     pub rejected_by: &'a [AgentId],
+    /// Where it failed, if it is to be kept away from there while others are there to choose.
+    pub failed_at: &'a [AgentId],
     /// The links since it was created or redriven.
     pub chain: &'a [Delegation],
 }
@@ -262,7 +277,10 @@ impl Hands<'_> {
             let fit = candidates.iter().filter(|one| wanted(self.check(one.id)));
             fit.copied().collect()
         };
-        let mut fit = of(|checked| checked.is_ok());
+        let able = of(|checked| checked.is_ok());
+        let fresh = able.iter().filter(|one| !self.failed_at.contains(&one.id));
+        let fresh: Vec<_> = fresh.copied().collect();
+        let mut fit = if fresh.is_empty() { able } else { fresh };
         // Better with one who had it before than with nobody.
         if fit.is_empty() && kind == DelegationType::Failover {
             fit = of(|checked| checked == Err(Refusal::Cycle));

@@ -39,6 +39,7 @@ fn held_by(holder: AgentId) -> Hands<'static> {
     Hands {
         holder,
         rejected_by: &[],
+        failed_at: &[],
         chain: &[],
     }
 }
@@ -69,6 +70,7 @@ fn each_agent_is_refused_for_its_own_reason() {
     let hands = Hands {
         holder,
         rejected_by: &[rejecter],
+        failed_at: &[],
         chain: &chain,
     };
     assert_eq!(hands.check(holder), Err(Refusal::IsHolder));
@@ -124,6 +126,7 @@ fn only_a_failover_goes_back_and_only_when_nobody_else_is_there() {
     let hands = Hands {
         holder,
         rejected_by: &[],
+        failed_at: &[],
         chain: &chain,
     };
     let back = Candidate {
@@ -154,7 +157,7 @@ proptest! {
         let all = candidates(&free);
         let id = |at: usize| all.get(at).map_or_else(AgentId::new, |one| one.id);
         let rejected_by = [id(rejected)];
-        let hands = Hands { holder: id(holder), rejected_by: &rejected_by, chain: &[] };
+        let hands = Hands { holder: id(holder), rejected_by: &rejected_by, failed_at: &[], chain: &[] };
         let kind = DelegationType::ALL[kind];
         let may: Vec<_> = all.iter().filter(|one| hands.check(one.id).is_ok()).collect();
         match hands.choose(kind, &all, seeds) {
@@ -165,4 +168,24 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn where_it_failed_it_goes_only_when_nobody_else_is_there() {
+    let (holder, failed, fresh) = (AgentId::new(), AgentId::new(), AgentId::new());
+    let failed_at = [failed];
+    let hands = Hands {
+        failed_at: &failed_at,
+        ..held_by(holder)
+    };
+    let one = |id, free| Candidate { id, free };
+    for kind in DelegationType::ALL {
+        for seed in [0.0, 0.5, 0.99] {
+            let both = [one(failed, 9), one(fresh, -1)];
+            assert_eq!(hands.choose(kind, &both, [seed, seed]), Ok(fresh));
+            let alone = [one(failed, 9)];
+            assert_eq!(hands.choose(kind, &alone, [seed, seed]), Ok(failed));
+        }
+    }
+    assert_eq!(hands.check(failed), Ok(()), "whoever names it has decided");
 }

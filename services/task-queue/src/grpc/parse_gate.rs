@@ -112,13 +112,27 @@ fn is_digest(text: &str) -> bool {
 /// A schema that can be compiled; each fault of another is named by its place.
 fn schema(v: &mut Violations, schema: prost_types::Struct) -> Option<Json> {
     let schema = parse::json(v, "answer_schema", Some(schema), SCHEMA)?;
-    if let Err(faults) = Schema::compile_within_limits(&schema) {
-        for fault in faults {
-            let place = reeve_schema::dotted(&fault.pointer);
-            v.add(format!("answer_schema{place}"), fault.description);
+    match Schema::compile_within_limits(&schema) {
+        Err(faults) => {
+            for fault in faults {
+                let place = reeve_schema::dotted(&fault.pointer);
+                v.add(format!("answer_schema{place}"), fault.description);
+            }
         }
+        Ok(_) => v.check(
+            allows_objects(&schema),
+            "answer_schema.type",
+            "must be object, or allow it: an answer's input is one",
+        ),
     }
     Some(schema)
+}
+
+fn allows_objects(schema: &Json) -> bool {
+    schema.get("type").is_none_or(|kinds| match kinds {
+        Json::Array(kinds) => kinds.iter().any(|kind| kind == "object"),
+        kind => kind == "object",
+    })
 }
 
 /// AnswerGate.

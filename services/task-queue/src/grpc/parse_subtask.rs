@@ -20,13 +20,19 @@ pub fn create(
     let token = parse::required::<LeaseToken>(&mut v, "lease_token", &request.lease_token);
     let mut spec = request.spec;
     if let (Some(token), Some(spec)) = (token, spec.as_mut()) {
-        let parent = token.task_id.to_string();
+        let is_held = |id: &String| id.parse() == Ok(token.task_id);
         v.check(
-            spec.parent_task_id.is_empty() || spec.parent_task_id == parent,
+            spec.parent_task_id.is_empty() || is_held(&spec.parent_task_id),
             "spec.parent_task_id",
             "must be the task that is held, or empty",
         );
-        spec.parent_task_id = parent;
+        // It could only run once nobody waits for it any more.
+        v.check(
+            !spec.depends_on.iter().any(is_held),
+            "spec.depends_on",
+            "must not name the task that is held, which the new one is a part of",
+        );
+        spec.parent_task_id = token.task_id.to_string();
     }
     let request = proto::CreateTaskRequest {
         spec,

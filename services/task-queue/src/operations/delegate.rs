@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reeve_auth::Caller;
+use reeve_auth::{Caller, PrincipalKind};
 use reeve_events::Actor;
 use reeve_ids::{AgentId, DelegationId, TaskId, TenantId};
 use reeve_status::Fault;
@@ -14,8 +14,8 @@ use crate::config::span;
 use crate::core::Shared;
 use crate::dispatch::charge;
 use crate::domain::{
-    AgentInfo, Candidate, Cause, Delegation, DelegationType, Demands, Hands, LeaseToken, Refusal,
-    State, Usage,
+    AgentInfo, Candidate, Cause, Delegation, DelegationType, Demands, Effect, Hands, LeaseToken,
+    Refusal, State, Usage,
 };
 use crate::storage::delegations::{self, NewDelegation};
 use crate::storage::{self, LockedRow};
@@ -66,11 +66,15 @@ struct Need {
 }
 
 impl Need {
-    fn is_met_by(&self, agent: &AgentInfo, demands: &Demands) -> bool {
-        agent.offer.capability(&self.capability).is_some()
-            && demands
-                .met_by(agent, &self.capability)
-                .contains(&self.demand)
+    fn check(&self, agent: &AgentInfo, demands: &Demands) -> Result<(), Refusal> {
+        if agent.offer.capability(&self.capability).is_none() {
+            return Err(Refusal::CapabilityMissing);
+        }
+        let met = demands.met_by(agent, &self.capability);
+        match met.contains(&self.demand) {
+            true => Ok(()),
+            false => Err(Refusal::RequirementUnmet),
+        }
     }
 }
 
@@ -111,6 +115,19 @@ impl By {
         match self {
             Self::Holder(token) => Some(*token),
             Self::Operator { .. } => None,
+        }
+    }
+
+    /// Whoever takes a task from its holder decides that it may run twice: the holder may still be at
+    /// it. With what must not, a person decides that, as at a gate.
+    fn check_effect(&self, row: &LockedRow, caller: &Caller) -> Result<(), Refusal> {
+        let taken = matches!(self, Self::Operator { .. });
+        let begun = row.state == State::InProgress.number();
+        let effectful = row.facts.details.effect() == Effect::Effectful;
+        let person = caller.principal.kind == PrincipalKind::User;
+        match taken && begun && effectful && !person {
+            true => Err(Refusal::Effectful),
+            false => Ok(()),
         }
     }
 
@@ -180,7 +197,7 @@ async fn find(
     let Some(to) = ask.to else {
         let fleet = agents.fleet_now(tenant).await?;
         let offering = fleet.offering(&need.capability);
-        let able = offering.filter(|agent| agent.active && need.is_met_by(agent, &demands));
+        let able = offering.filter(|agent| agent.active && need.check(agent, &demands).is_ok());
         let candidate = |agent: &Arc<AgentInfo>| Candidate {
             id: agent.id,
             free: agent.load.free(),
@@ -188,12 +205,10 @@ async fn find(
         return Ok(Found::Candidates(able.map(candidate).collect()));
     };
     let agent = agents.active(tenant, to).await?;
-    if need.is_met_by(&agent, &demands) {
-        return Ok(Found::Named(to));
-    }
     let task_id = ask.by.task_id();
-    let refusal = Refusal::CapabilityMissing;
-    Err(Error::NotDelegated { task_id, refusal }.into())
+    let refused = |refusal| Error::NotDelegated { task_id, refusal };
+    need.check(&agent, &demands).map_err(refused)?;
+    Ok(Found::Named(to))
 }
 
 /// Everything in one transaction: the end of the delivery, the offer, the link of the chain, the
@@ -220,6 +235,7 @@ async fn attempt(
     if row.cancel_requested {
         return Err(refused(Refusal::CancelRequested));
     }
+    ask.by.check_effect(&row, caller).map_err(refused)?;
     if storage::is_braked(&mut tx, &row).await? {
         return Err(refused(Refusal::Braked));
     }
@@ -282,11 +298,15 @@ fn choose(
     kind: DelegationType,
     found: &Found,
 ) -> Result<AgentId, Refusal> {
-    let rejected_by = row.rejected_by.iter().copied();
-    let rejected_by: Vec<_> = rejected_by.map(AgentId::from_uuid).collect();
+    let agents = |ids: &[uuid::Uuid]| -> Vec<_> {
+        let ids = ids.iter().copied();
+        ids.map(AgentId::from_uuid).collect()
+    };
+    let (rejected_by, failed_at) = (agents(&row.rejected_by), agents(&row.failed_at));
     let hands = Hands {
         holder,
         rejected_by: &rejected_by,
+        failed_at: &failed_at,
         chain,
     };
     hands.check_depth()?;

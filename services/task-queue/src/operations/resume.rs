@@ -9,7 +9,7 @@ use super::{Expected, events};
 use crate::core::Shared;
 use crate::dispatch::ReadyTask;
 use crate::domain::Brake;
-use crate::storage;
+use crate::storage::{self, delegations};
 use crate::{Error, Queue};
 
 /// Tasks that are put back into their lanes at once. The comparison of the ready queues with the
@@ -91,5 +91,18 @@ async fn announce(shared: &Shared, brake: &Brake) {
             shared.dispatch.admit(&ready).await;
         }
         Err(error) => tracing::debug!(%error, "what was paused is found by the sweep"),
+    }
+    match delegations::offered(pool).await {
+        Ok(offered) => {
+            for (_, agent) in offered
+                .iter()
+                .filter(|(tenant, _)| *tenant == brake.tenant_id)
+            {
+                shared.offers.note(brake.tenant_id, *agent);
+                let topic = Shared::agent_topic(brake.tenant_id, *agent);
+                shared.wakeups.publish(&topic);
+            }
+        }
+        Err(error) => tracing::debug!(%error, "agents find what was offered to them by asking"),
     }
 }

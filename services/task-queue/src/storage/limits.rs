@@ -187,6 +187,19 @@ pub async fn remove(
     Ok(row.and_then(LimitRow::into_limit))
 }
 
+/// Forgets what is left of the rates of a limit.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn forget_buckets(connection: &mut PgConnection, limit: &Limit) -> Result<(), Error> {
+    sqlx::query(include_str!("queries/limit/forget_buckets.sql"))
+        .bind(limit.tenant_id.uuid())
+        .bind(Limit::allowances_of(&limit.name))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 #[derive(Debug, FromRow)]
 struct LimitedRow {
     task_id: Uuid,

@@ -175,6 +175,8 @@ pub struct LockedRow {
     pub cancel_reason: Option<String>,
     pub rule_failures: Vec<i32>,
     pub rejected_by: Vec<Uuid>,
+    /// Where it failed, if it is to be kept away from there.
+    pub failed_at: Vec<Uuid>,
     /// The kind of its open gate; 0 for none.
     pub gate: i16,
     /// How many gates it ever had.

@@ -777,3 +777,17 @@ async fn limits_have_permissions_of_their_own() {
         .await
         .expect("it may read");
 }
+
+#[tokio::test]
+async fn a_limit_that_is_set_anew_begins_with_a_full_bucket() {
+    let world = World::start().await;
+    let agent = world.agent(&["lint"]);
+    let ids = world.create_many(spec("lint"), 3).await;
+    for _ in 0..2 {
+        world.limit(rated("daily", 1, 86_400)).await;
+        assert_eq!(world.lease(agent, 3).await.len(), 1);
+        world.waits(&ids[2], PendingReason::Throttled).await;
+        let deleted = world.unlimit("daily", "").await;
+        deleted.expect("it is deleted");
+    }
+}

@@ -323,3 +323,25 @@ async fn a_holder_that_repeats_itself_hears_the_same() {
     );
     assert_eq!(world.chain_of(&created.id).await.len(), 1);
 }
+
+#[tokio::test]
+async fn who_failed_is_chosen_last() {
+    for others in [1, 0] {
+        let world = World::start().await;
+        let (failed, holder) = (world.agent(&["lint"]), world.agent(&["lint"]));
+        let careful = proto::TaskSpec {
+            avoid_failed_agents: true,
+            ..hasty("lint", 10)
+        };
+        world.create(careful).await;
+        let lease = world.lease_one(failed).await;
+        let answer = world.fail(&lease.lease_token, true).await;
+        answer.expect("it fails");
+        let lease = world.lease_one(holder).await;
+        let fresh: Vec<_> = (0..others).map(|_| world.agent(&["lint"])).collect();
+        let request = to_anyone(&lease.lease_token, DelegationType::LoadBalance);
+        let given = world.delegate(request).await.expect("it is handed on");
+        let wanted = fresh.first().unwrap_or(&failed);
+        assert_eq!(given.to_agent_id, wanted.to_string());
+    }
+}

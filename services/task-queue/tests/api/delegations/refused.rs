@@ -314,3 +314,29 @@ async fn every_wrong_field_is_named() {
     ];
     assert_eq!(fields(&fault), named);
 }
+
+#[tokio::test]
+async fn what_must_not_run_twice_is_taken_from_its_holder_by_a_person_only() {
+    let world = World::start().await;
+    let (first, second) = (world.agent(&["lint"]), world.agent(&["lint"]));
+    let created = world
+        .create(proto::TaskSpec {
+            effect: proto::TaskEffect::Effectful.into(),
+            ..spec("lint")
+        })
+        .await;
+    let begun = proto::LeaseTasksRequest {
+        start: true,
+        ..lease_of(first, 1)
+    };
+    assert_eq!(world.lease_as(begun).await.len(), 1);
+    let operator = world
+        .authenticator
+        .agent_key(world.tenant, &["tasks.delegate"]);
+    let request = authorize(&operator, reassignment(&created.id, second));
+    let answer = world.tasks().reassign_task(request).await;
+    because(answer, "EFFECTFUL");
+    assert_eq!(world.get(&created.id).await.state(), TaskState::InProgress);
+    let taken = world.reassign(reassignment(&created.id, second)).await;
+    taken.expect("a person decides that it may run again");
+}

@@ -356,3 +356,28 @@ async fn each_attempt_has_its_own_hold_and_none_is_had_meanwhile() {
     );
     assert!(told["duration_seconds"].is_string());
 }
+
+#[tokio::test]
+async fn a_schema_that_no_answer_can_match_is_refused() {
+    let world = World::start().await;
+    let agent = world.agent(&["lint"]);
+    world.create(spec("lint")).await;
+    let lease = world.lease_one(agent).await;
+    let asks = |schema| {
+        let gate = proto::GateSpec {
+            answer_schema: structure(schema),
+            ..gate_of(GateKind::Input)
+        };
+        world.suspend(suspension(&lease.lease_token, gate))
+    };
+    for never in [
+        json!({"type": "string"}),
+        json!({"type": ["null", "array"]}),
+    ] {
+        let answer = asks(never).await;
+        let fault = refused(answer, Code::InvalidArgument, Reason::ValidationFailed);
+        assert_eq!(fields(&fault), ["gate.answer_schema.type"]);
+    }
+    let either = asks(json!({"type": ["null", "object"]})).await;
+    either.expect("an object matches");
+}
