@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
-use reeve_bench::{Platform, environment};
+use reeve_bench::Platform;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::say;
@@ -64,6 +64,8 @@ impl fmt::Display for Strike {
 /// Strikes so many times; each kind at least once, if there are enough. Answers what was done.
 pub async fn run(platform: &Platform, strikes: u32, seed: u64) -> Result<String> {
     let mut random = StdRng::seed_from_u64(seed);
+    // Asked while nobody was struck yet: who was just killed has no environment.
+    let redis = platform.queue_variable("REEVE_REDIS__URL")?;
     let mut done = BTreeMap::<String, u32>::new();
     let mut kinds = STRIKES.to_vec();
     kinds.sort_unstable();
@@ -76,7 +78,9 @@ pub async fn run(platform: &Platform, strikes: u32, seed: u64) -> Result<String>
             true => *STRIKES.choose(&mut random).context("there are some")?,
         };
         say(&format!("{}/{strikes} {strike}", number + 1));
-        act(platform, strike, &mut random).await?;
+        act(platform, &redis, strike, &mut random)
+            .await
+            .with_context(|| format!("cannot {strike}"))?;
         *done.entry(strike.to_string()).or_default() += 1;
     }
     let done: Vec<_> = done
@@ -86,14 +90,19 @@ pub async fn run(platform: &Platform, strikes: u32, seed: u64) -> Result<String>
     Ok(done.join(", "))
 }
 
-async fn act(platform: &Platform, strike: Strike, random: &mut StdRng) -> Result<()> {
+async fn act(
+    platform: &Platform,
+    redis_url: &str,
+    strike: Strike,
+    random: &mut StdRng,
+) -> Result<()> {
     match strike {
         Strike::Kill(service) => {
             signal(pid_of(platform, service)?, Signal::KILL);
             Ok(())
         }
         Strike::Freeze(service) => freeze(pid_of(platform, service)?).await,
-        Strike::FlushRedis => flush(platform).await,
+        Strike::FlushRedis => flush(redis_url).await,
         Strike::FreezeRedis => {
             let redis = platform.processes("redis");
             freeze(*redis.first().context("no Redis runs")?).await
@@ -118,10 +127,7 @@ async fn freeze(pid: u32) -> Result<()> {
     Ok(())
 }
 
-async fn flush(platform: &Platform) -> Result<()> {
-    let url = environment(pid_of(platform, "task-queue")?)?
-        .remove("REEVE_REDIS__URL")
-        .context("task-queue has no Redis")?;
+async fn flush(url: &str) -> Result<()> {
     let client = redis::Client::open(url)?;
     let mut connection = client.get_multiplexed_async_connection().await?;
     let () = redis::cmd("FLUSHALL").query_async(&mut connection).await?;
