@@ -9,7 +9,8 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json as Stored;
 use sqlx::{FromRow, PgConnection, Row as _};
 
-use super::rows::{AdvancedRow, GrantRow, PassedRow, ReadyRow};
+use super::rows::{AdvancedRow, PassedRow, ReadyRow};
+use super::task_rows::GrantRow;
 use crate::Error;
 use crate::domain::{LeaseToken, State, Task, Usage};
 

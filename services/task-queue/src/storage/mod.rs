@@ -23,6 +23,7 @@ mod schedule_rows;
 pub mod schedule_runs;
 pub mod schedules;
 mod sweep;
+mod task_rows;
 mod task_types;
 
 use std::sync::LazyLock;

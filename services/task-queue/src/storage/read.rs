@@ -9,7 +9,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json as Stored;
 use sqlx::{FromRow as _, PgConnection, Row as _};
 
-use super::rows::{AttemptRow, TaskRow};
+use super::task_rows::{AttemptRow, TaskRow};
 use crate::Error;
 use crate::domain::{Attempt, Children, Task};
 

@@ -188,12 +188,7 @@ impl Session {
         let (failures, _) = sorted
             .settle(|tokens| async move { session.report().advance(&tokens, target).await })
             .await;
-        self.ack(proto::Ack {
-            sequence,
-            failures,
-            ..Default::default()
-        })
-        .await;
+        self.ack_items(sequence, failures, Vec::new()).await;
     }
 
     async fn progress(self: Arc<Self>, sequence: i64, items: Vec<proto::ReportProgressRequest>) {
@@ -204,114 +199,61 @@ impl Session {
         let (failures, _) = sorted
             .settle(|reports| async move { session.report().progress(reports).await })
             .await;
-        self.ack(proto::Ack {
-            sequence,
-            failures,
-            ..Default::default()
-        })
-        .await;
+        self.ack_items(sequence, failures, Vec::new()).await;
     }
 
     async fn complete(self: Arc<Self>, sequence: i64, items: Vec<proto::CompleteTaskRequest>) {
         let tenant = self.ask.tenant_id;
         let token = |item: &proto::CompleteTaskRequest| item.lease_token.clone();
         let sorted = Sorted::new(items, token, |item| parse_work::completion(item, tenant));
-        let tokens = sorted.good.iter().map(|(_, one)| one.token).collect();
-        let ending = self.ending(tokens);
         let session = &self;
-        let (failures, _) = sorted
-            .settle(|items| async move { session.report().complete(items).await })
-            .await;
-        self.still_holds(ending, &failures);
-        self.ack(proto::Ack {
-            sequence,
-            failures,
-            ..Default::default()
-        })
-        .await;
+        let work = |items| async move { session.report().complete(items).await };
+        let (failures, _) = self.end(sorted, |one| Some(one.token), work).await;
+        self.ack_items(sequence, failures, Vec::new()).await;
     }
 
     async fn fail(self: Arc<Self>, sequence: i64, items: Vec<proto::FailTaskRequest>) {
         let token = |item: &proto::FailTaskRequest| item.lease_token.clone();
         let sorted = Sorted::new(items, token, parse_work::failure);
-        let tokens = sorted.good.iter().map(|(_, one)| one.token).collect();
-        let ending = self.ending(tokens);
         let session = &self;
-        let (failures, ended) = sorted
-            .settle(|items| async move { session.report().fail(items).await })
-            .await;
-        self.still_holds(ending, &failures);
-        let states = ended
-            .iter()
-            .map(|one| render::state(one.state).into())
-            .collect();
-        self.ack(proto::Ack {
-            sequence,
-            failures,
-            states,
-            ..Default::default()
-        })
-        .await;
+        let work = |items| async move { session.report().fail(items).await };
+        let (failures, ended) = self.end(sorted, |one| Some(one.token), work).await;
+        let states = ended.iter().map(|one| render::state(one.state).into());
+        self.ack_items(sequence, failures, states.collect()).await;
     }
 
     async fn reject(self: Arc<Self>, sequence: i64, items: Vec<proto::RejectTaskRequest>) {
         let token = |item: &proto::RejectTaskRequest| item.lease_token.clone();
         let sorted = Sorted::new(items, token, parse_work::rejection);
-        let tokens = sorted.good.iter().map(|(_, one)| one.token).collect();
-        let ending = self.ending(tokens);
         let session = &self;
-        let (failures, _) = sorted
-            .settle(|items| async move { session.report().reject(items).await })
-            .await;
-        self.still_holds(ending, &failures);
-        self.ack(proto::Ack {
-            sequence,
-            failures,
-            ..Default::default()
-        })
-        .await;
+        let work = |items| async move { session.report().reject(items).await };
+        let (failures, _) = self.end(sorted, |one| Some(one.token), work).await;
+        self.ack_items(sequence, failures, Vec::new()).await;
     }
 
     async fn suspend(self: Arc<Self>, sequence: i64, items: Vec<proto::SuspendTaskRequest>) {
         let token = |item: &proto::SuspendTaskRequest| item.lease_token.clone();
         let sorted = Sorted::new(items, token, parse_gate::suspend);
-        let tokens = sorted.good.iter().map(|(_, one)| one.token).collect();
-        let ending = self.ending(tokens);
         let session = &self;
-        let (failures, ended) = sorted
-            .settle(|items| async move { session.report().suspend(items).await })
-            .await;
-        self.still_holds(ending, &failures);
-        let states = ended
-            .iter()
-            .map(|one| render::state(one.state).into())
-            .collect();
-        self.ack(proto::Ack {
-            sequence,
-            failures,
-            states,
-            ..proto::Ack::default()
-        })
-        .await;
+        let work = |items| async move { session.report().suspend(items).await };
+        let (failures, ended) = self.end(sorted, |one| Some(one.token), work).await;
+        let states = ended.iter().map(|one| render::state(one.state).into());
+        self.ack_items(sequence, failures, states.collect()).await;
     }
 
     /// Each in a transaction of its own: they are few, and each may go to another agent.
     async fn delegate(self: Arc<Self>, sequence: i64, items: Vec<proto::DelegateTaskRequest>) {
         let token = |item: &proto::DelegateTaskRequest| item.lease_token.clone();
         let sorted = Sorted::new(items, token, parse_delegation::delegate);
-        let held = |(_, ask): &(usize, DelegationAsk)| ask.by.lease();
-        let ending = self.ending(sorted.good.iter().filter_map(held).collect());
         let session = &self;
-        let (failures, made) = sorted
-            .settle(|asks| async move {
-                let mut made = Vec::with_capacity(asks.len());
-                for ask in &asks {
-                    made.push(delegate(&session.queue, &session.caller, ask).await);
-                }
-                Ok(made)
-            })
-            .await;
-        self.still_holds(ending, &failures);
+        let work = |asks: Vec<DelegationAsk>| async move {
+            let mut made = Vec::with_capacity(asks.len());
+            for ask in &asks {
+                made.push(delegate(&session.queue, &session.caller, ask).await);
+            }
+            Ok(made)
+        };
+        let (failures, made) = self.end(sorted, |ask| ask.by.lease(), work).await;
         let short = |made| proto::TaskDelegation {
             metadata: None,
             ..render_delegation::delegation(made)
@@ -331,6 +273,33 @@ impl Session {
         if goodbye.return_leases {
             self.return_all().await;
         }
+    }
+
+    /// Ends leases: lets go of them first, and takes those back whose end was refused.
+    async fn end<T, O, F>(
+        &self,
+        sorted: Sorted<T>,
+        lease: impl Fn(&T) -> Option<LeaseToken>,
+        work: impl FnOnce(Vec<T>) -> F,
+    ) -> (Vec<proto::ItemFailure>, Vec<O>)
+    where
+        F: Future<Output = Answers<O>>,
+    {
+        let tokens = sorted.good.iter().filter_map(|(_, one)| lease(one));
+        let ending = self.ending(tokens.collect());
+        let (failures, done) = sorted.settle(work).await;
+        self.still_holds(ending, &failures);
+        (failures, done)
+    }
+
+    async fn ack_items(&self, sequence: i64, failures: Vec<proto::ItemFailure>, states: Vec<i32>) {
+        self.ack(proto::Ack {
+            sequence,
+            failures,
+            states,
+            ..Default::default()
+        })
+        .await;
     }
 
     /// Lets go of leases that are about to end, before they do: the crier must not take an end that
