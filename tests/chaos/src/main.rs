@@ -18,6 +18,7 @@ mod verdict;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -26,6 +27,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use history::History;
+
+/// How much longer than the strikes the clients may take.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Work under kills, frozen processes and lost memory.
 #[derive(Debug, Clone, Parser)]
@@ -99,9 +103,11 @@ async fn run(args: &Args) -> Result<()> {
     }
     let clients = clients::run(&session, &history, args.tasks, args.strikes, seed);
     let nemesis = nemesis::run(&platform, args.strikes, seed);
-    let (created, struck) = tokio::join!(clients, nemesis);
-    created?;
-    let struck = struck?;
+    // Whatever does not answer is asked again and again, so an end is needed for what never will.
+    let most = nemesis::duration(args.strikes) * 2 + PATIENCE;
+    let both = async { tokio::try_join!(clients, nemesis) };
+    let ended = tokio::time::timeout(most, both).await;
+    let ((), struck) = ended.context("clients are not served for minutes")??;
     say(&format!("struck {struck}; waiting for the rest to be done"));
     verdict::all_over(&session).await?;
     stop.send(true)?;

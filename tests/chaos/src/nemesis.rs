@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
@@ -17,6 +17,8 @@ use crate::say;
 const PAUSE: Duration = Duration::from_millis(2_500);
 /// How long something stands still.
 const FROZEN: Duration = Duration::from_secs(3);
+/// How long what was struck may take to come back.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long so many strikes take.
 pub fn duration(strikes: u32) -> Duration {
@@ -98,32 +100,40 @@ async fn act(
 ) -> Result<()> {
     match strike {
         Strike::Kill(service) => {
-            signal(pid_of(platform, service)?, Signal::KILL);
-            Ok(())
+            let service = || platform.services().ok()?.get(service).copied();
+            hit(service, Signal::KILL).await.map(drop)
         }
-        Strike::Freeze(service) => freeze(pid_of(platform, service)?).await,
+        Strike::Freeze(service) => freeze(|| platform.services().ok()?.get(service).copied()).await,
         Strike::FlushRedis => flush(redis_url).await,
-        Strike::FreezeRedis => {
-            let redis = platform.processes("redis");
-            freeze(*redis.first().context("no Redis runs")?).await
-        }
+        Strike::FreezeRedis => freeze(|| platform.processes("redis").first().copied()).await,
         Strike::CrashPostgres => {
             // When one of its processes is killed, the server ends all others and recovers.
-            let processes = platform.processes("postgres");
-            let others = processes.get(1..).unwrap_or_default();
-            signal(
-                *others.choose(random).context("no PostgreSQL runs")?,
-                Signal::KILL,
-            );
-            Ok(())
+            let others = || {
+                let processes = platform.processes("postgres");
+                let others = processes.get(1..).unwrap_or_default();
+                others.choose(random).copied()
+            };
+            hit(others, Signal::KILL).await.map(drop)
         }
     }
 }
 
-async fn freeze(pid: u32) -> Result<()> {
-    signal(pid, Signal::STOP);
+/// Sends a signal to a process, and waits for it if it was struck before and is not back yet.
+async fn hit(mut find: impl FnMut() -> Option<u32>, signal: Signal) -> Result<u32> {
+    let began = Instant::now();
+    loop {
+        if let Some(pid) = find().filter(|pid| send(*pid, signal)) {
+            return Ok(pid);
+        }
+        ensure!(began.elapsed() < PATIENCE, "it does not come back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn freeze(find: impl FnMut() -> Option<u32>) -> Result<()> {
+    let pid = hit(find, Signal::STOP).await?;
     tokio::time::sleep(FROZEN).await;
-    signal(pid, Signal::CONT);
+    send(pid, Signal::CONT);
     Ok(())
 }
 
@@ -134,16 +144,8 @@ async fn flush(url: &str) -> Result<()> {
     Ok(())
 }
 
-fn pid_of(platform: &Platform, service: &str) -> Result<u32> {
-    let services = platform.services()?;
-    services
-        .get(service)
-        .copied()
-        .with_context(|| format!("{service} does not run"))
-}
-
-fn signal(pid: u32, signal: Signal) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        let _ = kill_process(pid, signal);
-    }
+/// Whether there was such a process.
+fn send(pid: u32, signal: Signal) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| kill_process(pid, signal).is_ok())
 }
